@@ -1,0 +1,87 @@
+import js from "@eslint/js";
+import { defineConfig, globalIgnores } from "eslint/config";
+import tseslint from "typescript-eslint";
+
+const portable = "The portable core runs in browsers: only src/node.ts, src/node/** and src/cli/** may import node:*";
+
+export default defineConfig(
+  // AssemblyScript is not TypeScript (decorated functions, its own types), so the asc compiler is its only judge.
+  globalIgnores(["dist/", "build/", "coverage/", "assembly/"]),
+  js.configs.recommended,
+  {
+    files: ["**/*.ts"],
+    extends: [tseslint.configs.strictTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      "@typescript-eslint/consistent-type-imports": "error",
+      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+      // Index access is typed as always present (noUncheckedIndexedAccess is off), so this rule would forbid the very
+      // checks that untrusted input needs.
+      "@typescript-eslint/no-unnecessary-condition": "off",
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
+      // Numbers and bigints in messages are the rule here: offsets, lengths, versions.
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
+      // An async method without await still turns a throw into a rejection, which is why it is async.
+      "@typescript-eslint/require-await": "off",
+      eqeqeq: "error",
+      "no-warning-comments": "error",
+    },
+  },
+  {
+    files: ["**/*.{js,mjs}"],
+    languageOptions: {
+      globals: Object.fromEntries(
+        "AbortController Buffer ReadableStream TextDecoder TextEncoder TransformStream URL WebAssembly WritableStream clearTimeout console fetch performance process queueMicrotask setImmediate setTimeout structuredClone"
+          .split(" ")
+          .map((name) => [name, "readonly"]),
+      ),
+    },
+  },
+  {
+    files: ["src/**", "test/**", "bench/**", "examples/**"],
+    rules: {
+      "no-restricted-exports": [
+        "error",
+        {
+          restrictDefaultExports: {
+            direct: true,
+            named: true,
+            defaultFrom: true,
+            namedFrom: true,
+            namespaceFrom: true,
+          },
+        },
+      ],
+    },
+  },
+  {
+    files: ["src/**"],
+    rules: {
+      "max-lines": ["error", { max: 450 }],
+      "max-params": ["error", { max: 7 }],
+      "no-console": "error",
+    },
+  },
+  {
+    files: ["src/**"],
+    ignores: ["src/node.ts", "src/node/**", "src/cli/**"],
+    rules: { "no-restricted-imports": ["error", { patterns: [{ regex: "^node:", message: portable }] }] },
+  },
+  // Kernels take raw numbers over the Wasm boundary, where an options object cannot go. The command prints.
+  { files: ["src/kernels/**"], rules: { "max-params": "off" } },
+  { files: ["src/cli/**"], rules: { "no-console": "off" } },
+  {
+    files: ["test/**"],
+    rules: {
+      // A test that did not run has not passed.
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector:
+            "MemberExpression[object.name=/^(it|test|describe|suite)$/][property.name=/^(skip|only|todo|fails)$/]",
+          message: "Run every test, or delete it",
+        },
+      ],
+    },
+  },
+);
