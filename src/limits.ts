@@ -1,0 +1,27 @@
+/**
+ * Ceilings on what a stream may make us hold. Everything else is bounded by what the machine registered.
+ * Each can be raised per load through {@link Limits}; none is ever taken from a length found in the stream.
+ */
+export interface Limits {
+  /** Bytes of one PACKAGED command that may be held; QEMU itself allows 2^32 - 1. */
+  readonly packagedBytes: number;
+  /** Bytes of the JSON description behind the stream that may be kept; longer ones are skipped unread. */
+  readonly descriptionBytes: number;
+  /** Capability names in the configuration section. QEMU 11 knows fewer than 40. */
+  readonly capabilities: number;
+  /** Bytes of the machine type name. */
+  readonly machineNameBytes: number;
+  /** Elements of one list or tree whose length only the stream tells. */
+  readonly containerElements: number;
+  /** Bytes of one device section that may be held while nothing says where it ends. */
+  readonly deviceBytes: number;
+}
+
+export const DEFAULT_LIMITS: Limits = Object.freeze({
+  packagedBytes: 32 << 20,
+  descriptionBytes: 16 << 20,
+  capabilities: 256,
+  machineNameBytes: 4096,
+  containerElements: 1 << 16,
+  deviceBytes: 32 << 20,
+});

@@ -1,0 +1,41 @@
+/**
+ * Numbers of the wire, and nothing else: the only home of magic, section types, commands and RAM flags.
+ * Names are QEMU's, so that one search finds both sides (migration/savevm.c, migration/ram.c).
+ */
+
+export const QEMU_VM_FILE_MAGIC = 0x5145564d; // "QEVM"
+export const QEMU_VM_FILE_VERSION_COMPAT = 2;
+export const QEMU_VM_FILE_VERSION = 3;
+
+export const QEMU_VM_EOF = 0x00;
+export const QEMU_VM_SECTION_START = 0x01;
+export const QEMU_VM_SECTION_PART = 0x02;
+export const QEMU_VM_SECTION_END = 0x03;
+export const QEMU_VM_SECTION_FULL = 0x04;
+export const QEMU_VM_SUBSECTION = 0x05;
+export const QEMU_VM_VMDESCRIPTION = 0x06;
+export const QEMU_VM_CONFIGURATION = 0x07;
+export const QEMU_VM_COMMAND = 0x08;
+export const QEMU_VM_SECTION_FOOTER = 0x7e;
+
+/** What a null pointer inside a device is on the wire (vmstate "nullptr"). */
+export const VMS_NULLPTR_MARKER = 0x30;
+/** What precedes a present element of an auto-allocated pointer array (newest QEMU). */
+export const VMS_POINTER_MARKER = 0x31;
+
+export const RAM_SAVE_FLAG_FULL = 0x01;
+export const RAM_SAVE_FLAG_ZERO = 0x02;
+export const RAM_SAVE_FLAG_MEM_SIZE = 0x04;
+export const RAM_SAVE_FLAG_PAGE = 0x08;
+export const RAM_SAVE_FLAG_EOS = 0x10;
+export const RAM_SAVE_FLAG_CONTINUE = 0x20;
+export const RAM_SAVE_FLAG_XBZRLE = 0x40;
+export const RAM_SAVE_FLAG_HOOK = 0x80;
+export const RAM_SAVE_FLAG_COMPRESS_PAGE = 0x100;
+export const RAM_SAVE_FLAG_MULTIFD_FLUSH = 0x200;
+
+/** The only encoding an XBZRLE record may name. */
+export const ENCODING_FLAG_XBZRLE = 0x01;
+
+/** Longest counted string: its length is one byte. */
+export const MAX_COUNTED_STRING = 255;

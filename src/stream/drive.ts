@@ -1,0 +1,214 @@
+import { StreamError } from "../errors.js";
+import type { Reader } from "./reader.js";
+import type { AsyncSink, AsyncSource, SyncSink, SyncSource } from "./io.js";
+import type { Writer } from "./writer.js";
+
+/**
+ * Decoding as a generator: it yields the number of contiguous bytes it needs from the reader's position on, or a
+ * promise it must wait for, and returns a T. One loader body so serves bytes at hand ({@link decodeSync}) and sockets
+ * ({@link decodeAsync}). It never asks for a byte that QEMU would not read at that point: the sender may be waiting.
+ *
+ * Leaf code looks like `if (!reader.has(4)) yield 4; const id = reader.u32();`.
+ */
+export type Decode<T> = Generator<number | PromiseLike<unknown>, T, void>;
+
+/**
+ * Encoding as a generator: each yield lets the driver hand what the writer holds to the sink (after which memory put
+ * by reference may be reused), or waits for a promise.
+ */
+export type Encode<T> = Generator<void | PromiseLike<unknown>, T, void>;
+
+export interface DriveOptions {
+  /** Stops the run; its reason is rethrown unchanged. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+function truncated(reader: Reader, need: number): StreamError {
+  const end = reader.offset + reader.available;
+  return new StreamError("TRUNCATED", `Read ${need} bytes at offset ${reader.offset}: the stream ends at ${end}`, {
+    offset: end,
+  });
+}
+
+/**
+ * Run `decode` on a synchronous source.
+ * @throws StreamError TRUNCATED when the source ends first; TypeError if a hook returned a promise
+ */
+export function decodeSync<T>(decode: Decode<T>, reader: Reader, source: SyncSource): T {
+  let step = decode.next();
+  while (!step.done) {
+    const need = step.value;
+    if (typeof need !== "number") {
+      step = decode.throw(new TypeError("Load synchronously: a hook returned a promise"));
+      continue;
+    }
+    let ended = false;
+    while (!ended && !reader.has(need)) {
+      const chunk = source.read();
+      if (chunk === null) ended = true;
+      else reader.push(chunk);
+    }
+    step = ended ? decode.throw(truncated(reader, need)) : decode.next();
+  }
+  return step.value;
+}
+
+/**
+ * Run `decode` on an asynchronous source, awaiting only when bytes lack.
+ * @throws StreamError TRUNCATED when the source ends first
+ */
+export async function decodeAsync<T>(
+  decode: Decode<T>,
+  reader: Reader,
+  source: AsyncSource | SyncSource,
+  { signal }: DriveOptions = {},
+): Promise<T> {
+  const abort = abortable(signal);
+  try {
+    let step = decode.next();
+    while (!step.done) {
+      const need = step.value;
+      let failure: { error: unknown } | null = null;
+      try {
+        if (typeof need !== "number") await abort.race(need);
+        else {
+          while (failure === null && !reader.has(need)) {
+            const read = source.read();
+            const chunk = isPromise(read) ? await abort.race(read) : read;
+            if (chunk === null) failure = { error: truncated(reader, need) };
+            else reader.push(chunk);
+          }
+        }
+        signal?.throwIfAborted();
+      } catch (error) {
+        failure = { error };
+      }
+      step = failure === null ? decode.next() : decode.throw(failure.error);
+    }
+    return step.value;
+  } finally {
+    abort.release();
+  }
+}
+
+/** Run `encode`, writing to a synchronous sink at every yield and at the end. */
+export function encodeSync<T>(encode: Encode<T>, writer: Writer, sink: SyncSink): T {
+  for (;;) {
+    const step = encode.next();
+    for (const chunk of writer.take()) sink.write(chunk);
+    if (step.done) return step.value;
+    if (step.value !== undefined) encode.throw(new TypeError("Save synchronously: a hook returned a promise"));
+  }
+}
+
+/** Run `encode`, awaiting the sink at every yield and at the end. */
+export async function encodeAsync<T>(
+  encode: Encode<T>,
+  writer: Writer,
+  sink: AsyncSink | SyncSink,
+  { signal }: DriveOptions = {},
+): Promise<T> {
+  const abort = abortable(signal);
+  try {
+    let step = encode.next();
+    for (;;) {
+      let failure: { error: unknown } | null = null;
+      try {
+        for (const chunk of writer.take()) {
+          const written = sink.write(chunk);
+          if (isPromise(written)) await abort.race(written);
+        }
+        if (!step.done && step.value !== undefined) await abort.race(step.value);
+        signal?.throwIfAborted();
+      } catch (error) {
+        failure = { error };
+      }
+      if (step.done) {
+        if (failure !== null) throw failure.error;
+        return step.value;
+      }
+      step = failure === null ? encode.next() : encode.throw(failure.error);
+    }
+  } finally {
+    abort.release();
+  }
+}
+
+/**
+ * Run `decode` on bytes that are all in `reader`: promises pass to the outer run, a lack of bytes is the end.
+ * @throws StreamError TRUNCATED when the bytes end first
+ */
+export function* decodeWithin<T>(decode: Decode<T>, reader: Reader): Decode<T> {
+  let step = decode.next();
+  while (!step.done) {
+    const need = step.value;
+    if (typeof need === "number") step = decode.throw(truncated(reader, need));
+    else {
+      yield need;
+      step = decode.next();
+    }
+  }
+  return step.value;
+}
+
+/** True when one more byte has come, false at the end of the stream: the one place where the end is no error. */
+export function* hasMore(reader: Reader): Decode<boolean> {
+  try {
+    if (!reader.has(1)) yield 1;
+    return true;
+  } catch (error) {
+    if (error instanceof StreamError && error.code === "TRUNCATED") return false;
+    throw error;
+  }
+}
+
+/** Fill `target` from the reader, chunk by chunk. */
+export function* readInto(reader: Reader, target: Uint8Array): Decode<void> {
+  let done = reader.copyTo(target);
+  while (done < target.length) {
+    yield 1;
+    done += reader.copyTo(done === 0 ? target : target.subarray(done));
+  }
+}
+
+/** Pass over `n` bytes without keeping any. */
+export function* skip(reader: Reader, n: number): Decode<void> {
+  let left = n - reader.advance(n);
+  while (left > 0) {
+    yield 1;
+    left -= reader.advance(left);
+  }
+}
+
+/** Counted string: one length byte, then as many bytes. May be empty; the caller decides what that means. */
+export function* countedString(reader: Reader): Decode<string> {
+  if (!reader.has(1)) yield 1;
+  const length = reader.peekU8();
+  if (!reader.has(1 + length)) yield 1 + length;
+  reader.advance(1);
+  return reader.text(length);
+}
+
+function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null && "then" in value;
+}
+
+/** Races promises against one signal with a single listener for the whole run. */
+function abortable(signal: AbortSignal | undefined): {
+  race<T>(promise: PromiseLike<T>): PromiseLike<T>;
+  release(): void;
+} {
+  if (signal === undefined) return { race: (promise) => promise, release: () => undefined };
+  let reject: (reason: unknown) => void = () => undefined;
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  return {
+    race: <T>(promise: PromiseLike<T>) =>
+      new Promise<T>((resolve, fail) => {
+        reject = fail;
+        if (signal.aborted) fail(signal.reason as Error);
+        promise.then(resolve, fail);
+      }),
+    release: () => signal.removeEventListener("abort", onAbort),
+  };
+}

@@ -1,0 +1,26 @@
+/** Where bytes come from and go to. Adapters for everyday types are in source.ts and sink.ts. */
+
+/** Bytes on demand. `read` returns the next chunk, never empty-handed before the end; null is the end. */
+export interface SyncSource {
+  /** A chunk stays unchanged until it has been consumed. */
+  read(): Uint8Array | null;
+}
+
+export interface AsyncSource {
+  read(): PromiseLike<Uint8Array | null> | Uint8Array | null;
+  /** Nobody will read on: release what is underneath. */
+  cancel?(reason: unknown): PromiseLike<void> | void;
+}
+
+/** A chunk given to `write` is valid until `write` returns (or its promise settles): whoever keeps it, copies it. */
+export interface SyncSink {
+  write(chunk: Uint8Array): void;
+}
+
+export interface AsyncSink {
+  write(chunk: Uint8Array): PromiseLike<void> | void;
+  /** All has been written. */
+  close?(): PromiseLike<void> | void;
+  /** Writing failed or was given up. */
+  abort?(reason: unknown): PromiseLike<void> | void;
+}

@@ -1,0 +1,54 @@
+import { ChannelError } from "../errors.js";
+import type { AsyncSink, SyncSink } from "./io.js";
+import { concat } from "./writer.js";
+
+/** What a stream can be written to. */
+export type Writable = WritableStream<Uint8Array> | AsyncSink | SyncSink;
+
+/** A sink that keeps copies of everything. */
+export class BytesSink implements SyncSink {
+  readonly #chunks: Uint8Array[] = [];
+  #length = 0;
+
+  /** Bytes so far. */
+  get length(): number {
+    return this.#length;
+  }
+
+  write(chunk: Uint8Array): void {
+    this.#chunks.push(chunk.slice());
+    this.#length += chunk.length;
+  }
+
+  /** Everything written so far. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    return concat(this.#chunks);
+  }
+}
+
+/**
+ * Adapt a WritableStream or a sink to one shape. A WritableStream may hold on to a chunk after its write has settled
+ * (a TransformStream does), so it is given copies.
+ */
+export function toSink(output: Writable): AsyncSink {
+  if (!("getWriter" in output)) return output;
+  const writer = output.getWriter();
+  return {
+    async write(chunk) {
+      await guarded(async () => {
+        await writer.ready;
+        await writer.write(chunk.slice());
+      });
+    },
+    close: () => guarded(() => writer.close()),
+    abort: (reason) => writer.abort(reason),
+  };
+}
+
+async function guarded(write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (cause) {
+    throw new ChannelError("CHANNEL_FAILED", "Write to the channel: it failed", { cause });
+  }
+}

@@ -1,0 +1,145 @@
+import { MAX_COUNTED_STRING } from "./constants.js";
+import { encodeName } from "./names.js";
+
+const SEGMENT = 16 << 10;
+
+/**
+ * Big-endian writer: small values go into segments of its own, large ones may be put by reference.
+ *
+ * {@link take} hands over what was written since the last call, in order. Offsets are absolute.
+ */
+export class Writer {
+  #segment = new Uint8Array(SEGMENT);
+  #view = new DataView(this.#segment.buffer);
+  #start = 0;
+  #pos = 0;
+  #done: Uint8Array[] = [];
+  #flushed: number;
+  #buffered = 0;
+
+  /** @param offset absolute offset of the first byte */
+  constructor(offset = 0) {
+    this.#flushed = offset;
+  }
+
+  /** Absolute offset of the next byte. */
+  get offset(): number {
+    return this.#flushed + this.buffered;
+  }
+
+  /** Bytes written and not yet taken. */
+  get buffered(): number {
+    return this.#buffered + this.#pos - this.#start;
+  }
+
+  u8(value: number): void {
+    this.#room(1);
+    this.#view.setUint8(this.#pos++, value);
+  }
+
+  u16(value: number): void {
+    this.#room(2);
+    this.#view.setUint16(this.#pos, value);
+    this.#pos += 2;
+  }
+
+  u32(value: number): void {
+    this.#room(4);
+    this.#view.setUint32(this.#pos, value);
+    this.#pos += 4;
+  }
+
+  /** be64 of the low 64 bits of `value`, signed or not. */
+  u64(value: bigint): void {
+    this.#room(8);
+    this.#view.setBigUint64(this.#pos, BigInt.asUintN(64, value));
+    this.#pos += 8;
+  }
+
+  /** be64 of a safe integer. */
+  u64Number(value: number): void {
+    this.#room(8);
+    this.#view.setUint32(this.#pos, Math.floor(value / 0x1_0000_0000));
+    this.#view.setUint32(this.#pos + 4, value >>> 0);
+    this.#pos += 8;
+  }
+
+  /** A copy of `bytes`. */
+  bytes(bytes: Uint8Array): void {
+    if (bytes.length > SEGMENT >> 1) {
+      this.reference(bytes.slice());
+      return;
+    }
+    this.#room(bytes.length);
+    this.#segment.set(bytes, this.#pos);
+    this.#pos += bytes.length;
+  }
+
+  /** `bytes` themselves: they must not change until what {@link take} returned has been consumed. */
+  reference(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#seal();
+    this.#done.push(bytes);
+    this.#buffered += bytes.length;
+  }
+
+  /** `n` zero bytes. */
+  zeros(n: number): void {
+    if (n > SEGMENT >> 1) this.reference(new Uint8Array(n));
+    else {
+      this.#room(n);
+      this.#segment.fill(0, this.#pos, this.#pos + n);
+      this.#pos += n;
+    }
+  }
+
+  /**
+   * Counted string: one length byte, then UTF-8.
+   * @throws RangeError if it takes more than 255 bytes
+   */
+  countedString(text: string): void {
+    const bytes = encodeName(text);
+    if (bytes.length > MAX_COUNTED_STRING)
+      throw new RangeError(`Write "${text}": a counted string has at most 255 bytes`);
+    this.u8(bytes.length);
+    this.bytes(bytes);
+  }
+
+  /** Everything since the last call, in order; chunks stay valid, those put by reference as long as their owner says. */
+  take(): Uint8Array[] {
+    this.#seal();
+    const chunks = this.#done;
+    this.#done = [];
+    this.#flushed += this.#buffered;
+    this.#buffered = 0;
+    return chunks;
+  }
+
+  #room(n: number): void {
+    if (this.#pos + n <= this.#segment.length) return;
+    this.#seal();
+    this.#segment = new Uint8Array(Math.max(SEGMENT, n));
+    this.#view = new DataView(this.#segment.buffer);
+    this.#start = this.#pos = 0;
+  }
+
+  #seal(): void {
+    if (this.#pos === this.#start) return;
+    this.#done.push(this.#segment.subarray(this.#start, this.#pos));
+    this.#buffered += this.#pos - this.#start;
+    this.#start = this.#pos;
+  }
+}
+
+/** All chunks as one array. */
+export function concat(chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  let length = 0;
+  for (const chunk of chunks) length += chunk.length;
+  const joined = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    joined.set(chunk, at);
+    at += chunk.length;
+  }
+  return joined;
+}

@@ -1,0 +1,327 @@
+import * as codecs from "./codecs.js";
+import type { AnyVMState, Codec, Count, DeviceOf, Field, FieldKind, MutableArrayLike, Predicate } from "./types.js";
+
+/**
+ * Field constructors: the vocabulary of {@link vmstate}. Names follow QEMU's VMSTATE_ macros where there is one.
+ */
+
+/** Options every field takes. `S` is what the predicate asks of the state, on top of the field itself. */
+export interface FieldOptions<S> {
+  /** First version of the description that has the field; absent from older streams, where the value stays. */
+  readonly since?: number;
+  /** Decides alone, whatever the version: on save it sees the device, on load the draft. */
+  readonly exists?: (state: S, version: number) => boolean;
+  /** Added to the message when a comparison fails. */
+  readonly hint?: string;
+  /** Size in memory for the static dump, where it differs from the wire size. */
+  readonly memorySize?: number;
+}
+
+/** The value lives somewhere else than in `device[name]`. */
+export interface Lens<D, V> extends FieldOptions<D> {
+  readonly get: (device: D) => V;
+  readonly set: (device: D, value: V) => void;
+}
+
+/** As {@link Lens} for containers, which are filled in place. */
+export interface ContainerLens<D, V> extends FieldOptions<D> {
+  readonly get: (device: D) => V;
+}
+
+/** A codec that can be called to make a field of it: `u32("len")`, and passed on: `array("regs", u32, 8)`. */
+export interface ScalarField<V> extends Codec<V> {
+  <const N extends string, S = unknown>(name: N, options?: FieldOptions<S>): Field<{ [K in N]: V } & S>;
+  <D>(name: string, options: Lens<D, V>): Field<D>;
+}
+
+interface AnyOptions {
+  readonly since?: number;
+  readonly exists?: Predicate;
+  readonly hint?: string;
+  readonly memorySize?: number;
+  readonly get?: (device: never) => unknown;
+  readonly set?: (device: never, value: never) => void;
+}
+
+function field<D>(name: string, wire: FieldKind, options: AnyOptions = {}): Field<D> {
+  const { since = 0, exists = null, get = null, set = null, hint = null, memorySize = null } = options;
+  if (name.length === 0) throw new RangeError("Describe a field: its name is empty");
+  if (!Number.isInteger(since) || since < 0) throw new RangeError(`Describe field ${name}: since is ${since}`);
+  return Object.freeze({ name, since, exists, get, set, hint, memorySize, wire });
+}
+
+/** Make a field constructor of a codec; also for types of your own (`pci config`, `fpreg`, ...). */
+export function scalarField<V>(codec: Codec<V>): ScalarField<V> {
+  const wire: FieldKind = { kind: "scalar", codec: codec as Codec<unknown> };
+  const make = (name: string, options?: AnyOptions): Field<never> => field(name, wire, options);
+  return Object.assign(make, codec) as ScalarField<V>;
+}
+
+export const u8 = scalarField(codecs.uint8);
+export const u16 = scalarField(codecs.uint16);
+export const u32 = scalarField(codecs.uint32);
+/** 64 bits as bigint. */
+export const u64 = scalarField(codecs.uint64);
+export const i8 = scalarField(codecs.int8);
+export const i16 = scalarField(codecs.int16);
+export const i32 = scalarField(codecs.int32);
+/** 64 bits as bigint. */
+export const i64 = scalarField(codecs.int64);
+/** 64 bits as number: refused, both ways, beyond 2^53 - 1. */
+export const u64Number = scalarField(codecs.uint64Number);
+/** 64 bits as number: refused, both ways, beyond +-(2^53 - 1). */
+export const i64Number = scalarField(codecs.int64Number);
+export const bool = scalarField(codecs.bool);
+/** Expiry in ns as bigint, or null when not armed. */
+export const timer = scalarField(codecs.timer);
+/** The 64 bits of a double as bigint. */
+export const cpuDouble = scalarField(codecs.cpuDouble);
+export const u8Equal = scalarField(codecs.uint8Equal);
+export const u16Equal = scalarField(codecs.uint16Equal);
+export const u32Equal = scalarField(codecs.uint32Equal);
+export const u64Equal = scalarField(codecs.uint64Equal);
+export const i32Equal = scalarField(codecs.int32Equal);
+/** From 0 to the value held. */
+export const i32Le = scalarField(codecs.int32Le);
+
+function fixed(name: string, n: number): Count {
+  if (!Number.isInteger(n) || n < 0 || n > 0x7fffffff) throw new RangeError(`Describe field ${name}: a length of ${n}`);
+  return { fixed: n };
+}
+
+function counted(from: string, multiply = 1): Count {
+  if (!Number.isInteger(multiply) || multiply < 1)
+    throw new RangeError(`Describe a length by ${from}: times ${multiply}`);
+  return { from, multiply };
+}
+
+/** What arrays are made of: a scalar, or a described struct. */
+type Element = Codec<never> | AnyVMState;
+type ElementsOf<E> = E extends AnyVMState
+  ? { readonly length: number; readonly [index: number]: DeviceOf<E> }
+  : E extends Codec<infer V>
+    ? MutableArrayLike<V>
+    : never;
+
+interface ArrayOptions {
+  /** First element of the device's array that takes part; 0 when absent. */
+  readonly start?: number;
+}
+
+interface GrowOptions {
+  /** The count may exceed what the device's array holds now, up to this; the array is grown or replaced. */
+  readonly max?: number;
+  /** Makes a missing element of an array of structs. */
+  readonly create?: () => object;
+}
+
+function arrayKind(of: Element, count: Count, options: ArrayOptions & GrowOptions): FieldKind {
+  const { start = 0, max = null, create = null } = options;
+  if ("fields" in of) {
+    return { kind: "structs", state: of, version: null, count, start, max, pointers: "inline", create };
+  }
+  return { kind: "array", codec: of as unknown as Codec<unknown>, count, start, max };
+}
+
+/** Exactly `n` elements. */
+export function array<const N extends string, E extends Element, S = unknown>(
+  name: N,
+  of: E,
+  n: number,
+  options?: FieldOptions<S> & ArrayOptions,
+): Field<{ [K in N]: ElementsOf<E> } & S>;
+export function array<E extends Element, D>(
+  name: string,
+  of: E,
+  n: number,
+  options: ContainerLens<D, ElementsOf<E>> & ArrayOptions,
+): Field<D>;
+export function array(name: string, of: Element, n: number, options: AnyOptions & ArrayOptions = {}): Field<never> {
+  return field(name, arrayKind(of, fixed(name, n), options), options);
+}
+
+/** As many elements as the property `count` of the device says (times `multiply`), read after what was just loaded. */
+export function varray<const N extends string, E extends Element, const C extends string, S = unknown>(
+  name: N,
+  of: E,
+  count: C,
+  options?: FieldOptions<S> & ArrayOptions & GrowOptions & { readonly multiply?: number },
+): Field<{ [K in N]: ElementsOf<E> } & { [K in C]: number } & S>;
+export function varray<E extends Element, const C extends string, D>(
+  name: string,
+  of: E,
+  count: C,
+  options: ContainerLens<D, ElementsOf<E>> & ArrayOptions & GrowOptions & { readonly multiply?: number },
+): Field<D & { [K in C]: number }>;
+export function varray(
+  name: string,
+  of: Element,
+  count: string,
+  options: AnyOptions & ArrayOptions & GrowOptions & { readonly multiply?: number } = {},
+): Field<never> {
+  return field(name, arrayKind(of, counted(count, options.multiply), options), options);
+}
+
+/** A nested struct: its fields in place, no name and no version on the wire. */
+export function struct<const N extends string, T extends AnyVMState, S = unknown>(
+  name: N,
+  state: T,
+  options?: FieldOptions<S>,
+): Field<{ [K in N]: DeviceOf<T> } & S>;
+export function struct<T extends AnyVMState, D>(
+  name: string,
+  state: T,
+  options: ContainerLens<D, DeviceOf<T>>,
+): Field<D>;
+export function struct(name: string, state: AnyVMState, options?: AnyOptions): Field<never> {
+  return field(name, { kind: "struct", state, version: null }, options);
+}
+
+/** A nested struct at a version of its own, not its newest. */
+export function vstruct<const N extends string, T extends AnyVMState, S = unknown>(
+  name: N,
+  state: T,
+  version: number,
+  options?: FieldOptions<S>,
+): Field<{ [K in N]: DeviceOf<T> } & S> {
+  return field(name, { kind: "struct", state, version }, options as AnyOptions);
+}
+
+/**
+ * An array whose elements may be null. `mode` "marker" (QEMU up to 10): the loading device's own array says which are
+ * null, and the stream must agree. "auto" (newest QEMU): the stream says it, and `create` makes what is missing.
+ */
+export function pointers<const N extends string, T extends AnyVMState, S = unknown>(
+  name: N,
+  state: T,
+  n: number,
+  options: FieldOptions<S> & { readonly mode?: "marker" | "auto"; readonly create?: () => object } = {},
+): Field<{ [K in N]: { readonly length: number; [index: number]: DeviceOf<T> | null } } & S> {
+  const { mode = "marker", create = null } = options;
+  const count = fixed(name, n);
+  const wire: FieldKind = { kind: "structs", state, version: null, count, start: 0, max: null, pointers: mode, create };
+  return field(name, wire, options as AnyOptions);
+}
+
+interface BufferOptions {
+  /** First byte of the device's buffer that takes part; 0 when absent. */
+  readonly start?: number;
+}
+
+/** `size` raw bytes. */
+export function buffer<const N extends string, S = unknown>(
+  name: N,
+  size: number,
+  options?: FieldOptions<S> & BufferOptions,
+): Field<{ [K in N]: Uint8Array } & S>;
+export function buffer<D>(name: string, size: number, options: ContainerLens<D, Uint8Array> & BufferOptions): Field<D>;
+export function buffer(name: string, size: number, options: AnyOptions & BufferOptions = {}): Field<never> {
+  return field(name, { kind: "buffer", size: fixed(name, size), start: options.start ?? 0, max: null }, options);
+}
+
+/** As many raw bytes as the property `size` of the device says, times `multiply`. */
+export function vbuffer<const N extends string, const C extends string, S = unknown>(
+  name: N,
+  size: C,
+  options: FieldOptions<S> & BufferOptions & { readonly multiply?: number; readonly max?: number } = {},
+): Field<{ [K in N]: Uint8Array } & { [K in C]: number } & S> {
+  const { start = 0, max = null, multiply } = options;
+  return field(name, { kind: "buffer", size: counted(size, multiply), start, max }, options as AnyOptions);
+}
+
+/** `size` bytes without meaning: zeros when saved, anything when loaded. Give them a name if the description has one. */
+export function unused<S = unknown>(
+  size: number,
+  options: FieldOptions<S> & { readonly name?: string } = {},
+): Field<S> {
+  const { name = "unused" } = options;
+  fixed(name, size);
+  return field(name, { kind: "unused", size }, options as AnyOptions);
+}
+
+/** `bits` bits in a Uint8Array, bit k in byte k/8 at k%8; on the wire be64 words, lowest first. */
+export function bitmap<const N extends string, S = unknown>(
+  name: N,
+  bits: number,
+  options?: FieldOptions<S>,
+): Field<{ [K in N]: Uint8Array } & S>;
+/** The property `bits` of the device says how many. */
+export function bitmap<const N extends string, const C extends string, S = unknown>(
+  name: N,
+  bits: C,
+  options?: FieldOptions<S> & { readonly max?: number },
+): Field<{ [K in N]: Uint8Array } & { [K in C]: number } & S>;
+export function bitmap(
+  name: string,
+  bits: number | string,
+  options: AnyOptions & { readonly max?: number } = {},
+): Field<never> {
+  const count = typeof bits === "number" ? fixed(name, bits) : counted(bits);
+  return field(name, { kind: "bitmap", bits: count, max: options.max ?? null }, options);
+}
+
+interface ListOptions {
+  /** Makes an element before it is loaded; a plain object when absent. */
+  readonly create?: () => object;
+  /** Most elements a stream may bring. */
+  readonly max?: number;
+}
+
+/** A list of described elements, each announced by a byte 1 and ended by a byte 0 (QTAILQ). */
+export function tailq<const N extends string, T extends AnyVMState, S = unknown>(
+  name: N,
+  state: T,
+  options: FieldOptions<S> & ListOptions = {},
+): Field<{ [K in N]: DeviceOf<T>[] } & S> {
+  const { create = null, max = null } = options;
+  return field(name, { kind: "list", type: "qtailq", state, create, max }, options as AnyOptions);
+}
+
+/** As {@link tailq}, of QEMU's QLIST. */
+export function list<const N extends string, T extends AnyVMState, S = unknown>(
+  name: N,
+  state: T,
+  options: FieldOptions<S> & ListOptions = {},
+): Field<{ [K in N]: DeviceOf<T>[] } & S> {
+  const { create = null, max = null } = options;
+  return field(name, { kind: "list", type: "qlist", state, create, max }, options as AnyOptions);
+}
+
+/** A sorted tree with be64 keys: a Map in ascending order of its keys. */
+export function tree<const N extends string, T extends AnyVMState, S = unknown>(
+  name: N,
+  value: T,
+  options: FieldOptions<S> & ListOptions = {},
+): Field<{ [K in N]: Map<bigint, DeviceOf<T>> } & S> {
+  const { create = null, max = null } = options;
+  return field(name, { kind: "tree", key: null, value, create, max, compare: null }, options as AnyOptions);
+}
+
+/** A sorted tree with described keys: a Map, written in the order of `compare` (as it stands when absent). */
+export function keyedTree<const N extends string, KT extends AnyVMState, T extends AnyVMState, S = unknown>(
+  name: N,
+  key: KT,
+  value: T,
+  options: FieldOptions<S> & ListOptions & { readonly compare?: (a: DeviceOf<KT>, b: DeviceOf<KT>) => number } = {},
+): Field<{ [K in N]: Map<DeviceOf<KT>, DeviceOf<T>> } & S> {
+  const { create = null, max = null, compare = null } = options;
+  return field(name, { kind: "tree", key, value, create, max, compare }, options as AnyOptions);
+}
+
+/**
+ * Fields of a temporary object that knows its parent: `create(parent)` makes it, its preSave fills it from the parent,
+ * its postLoad (where `parent` is the parent's draft) puts the result back. Loaded at version `since`.
+ */
+export function temporary<P, T extends AnyVMState>(
+  name: string,
+  state: T,
+  create: (parent: P) => DeviceOf<T> & object,
+  options: FieldOptions<P> = {},
+): Field<P> {
+  return field(name, { kind: "temporary", state, create: create as (parent: never) => object }, options);
+}
+
+/** No data: a load fails with `name` as the message unless `valid` holds at this point; a save that finds it false throws. */
+export function validate<S>(name: string, valid: (state: S, version: number) => boolean): Field<S> {
+  return field(name, { kind: "validate" }, { exists: valid as Predicate });
+}
