@@ -1,0 +1,12 @@
+/** Tests that need a real QEMU: `npm run test:qemu`. */
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/qemu/**/*.qemu.test.ts"],
+    globalSetup: ["test/qemu/setup.ts"],
+    testTimeout: 120_000,
+    // Each test keeps one or two QEMUs busy.
+    maxWorkers: 2,
+  },
+});
