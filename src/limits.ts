@@ -25,3 +25,17 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   containerElements: 1 << 16,
   deviceBytes: 32 << 20,
 });
+
+/** Ceilings on a state schema (a `-dump-vmstate` file). QEMU's own: 1 MB, 5 levels, about 4000 fields. */
+export const SCHEMA_LIMITS = Object.freeze({
+  /** Bytes of the JSON text, after unpacking. */
+  bytes: 16 << 20,
+  /** Descriptions inside descriptions. */
+  depth: 64,
+  /** Characters of one name. */
+  nameLength: 1024,
+  /** Pairs of fields and descriptions that one comparison may look at: subsections of equal names multiply. */
+  comparisons: 1 << 20,
+  /** Findings that one comparison may hold. */
+  findings: 1 << 16,
+});
