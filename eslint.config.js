@@ -6,7 +6,8 @@ const portable = "The portable core runs in browsers: only src/node.ts, src/node
 
 export default defineConfig(
   // AssemblyScript is not TypeScript (decorated functions, its own types), so the asc compiler is its only judge.
-  globalIgnores(["dist/", "build/", "coverage/", "assembly/"]),
+  // The consumer is compiled against the build, by check:package.
+  globalIgnores(["dist/", "build/", "coverage/", "assembly/", "test/types/consumer/"]),
   js.configs.recommended,
   {
     files: ["**/*.ts"],

@@ -163,8 +163,8 @@ export class ExampleRunner {
     return ts.getPreEmitDiagnostics(program).map((diagnostic) => {
       const message = ts.flattenDiagnosticMessageText(diagnostic.messageText, " ");
       const { file, start = 0 } = diagnostic;
-      const example = file && sources.get(file.fileName);
-      if (example === undefined) return `${file?.fileName ?? "options"}: ${message}`;
+      const example = sources.get(file?.fileName ?? "");
+      if (file === undefined || example === undefined) return `${file?.fileName ?? "options"}: ${message}`;
       const { line } = ts.getLineAndCharacterOfPosition(file, start);
       return `${example.name.replace(/\d+$/, String(line + 1))}: ${message}`;
     });
