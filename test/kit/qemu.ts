@@ -207,16 +207,16 @@ export class Qemu implements AsyncDisposable {
   /** Where RAM shows in the address space of the CPUs; aliases appear as often as they exist. */
   async mappedRegions(): Promise<MappedRegion[]> {
     const text = await this.monitor.human("info mtree -f");
-    const lines = text.matchAll(
+    // One flat view per address space; the monitor's physical addresses are those of "memory".
+    const view = text.split("FlatView #").find((part) => part.includes(' AS "memory",')) ?? "";
+    const lines = view.matchAll(
       /^ *([0-9a-f]{16})-([0-9a-f]{16}) \(prio -?\d+, (?:ram|rom|romd|nv-ram)\): (\S+)(?: @([0-9a-f]{16}))?/gm,
     );
-    const regions = new Map<string, MappedRegion>();
-    for (const [line, first, last, region, offset] of lines) {
+    return Array.from(lines, ([, first, last, region, offset]) => {
       const address = Number.parseInt(first!, 16);
       const length = Number.parseInt(last!, 16) - address + 1;
-      regions.set(line, { region: region!, offset: Number.parseInt(offset ?? "0", 16), address, length });
-    }
-    return [...regions.values()];
+      return { region: region!, offset: Number.parseInt(offset ?? "0", 16), address, length };
+    });
   }
 
   /** The header page of the test guest (guest/model.ts). */

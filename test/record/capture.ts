@@ -1,0 +1,95 @@
+/** Runs one recipe and returns the bytes that QEMU wrote, while its machine still stands as it was sent. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { buildGuestRom } from "../guest/rom.js";
+import type { GuestHeader } from "../guest/model.js";
+import { Qemu, type Scratch } from "../kit/qemu.js";
+import { RecordingProxy } from "./proxy.js";
+import { findDescription, type Description } from "./description.js";
+import type { Recipe } from "./recipes.js";
+
+export interface Capture {
+  readonly stream: Uint8Array;
+  /** Description of a stream of the same machine, where the stream itself may have none. */
+  readonly borrowed: Description | null;
+  /** The source, stopped. */
+  readonly source: Qemu;
+  /** The guest's own account of itself when it was sent. */
+  readonly header: GuestHeader | null;
+}
+
+/** Long enough for part of RAM, too short for all of it at the bandwidth of the recipes. */
+const POSTCOPY_AFTER_MS = 300;
+
+export const programOf = (recipe: Recipe) => `qemu-system-${recipe.arch ?? "x86_64"}`;
+export const argsOf = (recipe: Recipe, scratch: Scratch) =>
+  recipe.args.map((arg) => arg.replace("@TMP@", scratch.path));
+
+/** Writes the files that the recipe's command line names, and returns their contents. */
+export function makeFiles(recipe: Recipe, scratch: Scratch): Uint8Array[] {
+  const files = Object.entries(recipe.files ?? {}).map(([name, content]) => [name, content()] as const);
+  if (recipe.guest) files.push(["rom", buildGuestRom(recipe.guest)]);
+  for (const [name, content] of files) writeFileSync(scratch.file(name), content);
+  return files.map(([, content]) => content);
+}
+
+/** The caller disposes of `source`. */
+export async function capture(recipe: Recipe, scratch: Scratch): Promise<Capture> {
+  const args = argsOf(recipe, scratch);
+  const source = await Qemu.start({ program: programOf(recipe), args, paused: !recipe.guest });
+  if (recipe.guest) await source.waitForGuest(200, 15);
+  const needsDescription = recipe.name.includes("2.2") || recipe.capture === "proxy";
+  const borrowed = needsDescription ? await describe(source, scratch) : null;
+  await source.configure(recipe.capabilities ?? [], recipe.parameters ?? {});
+  const path = scratch.file("stream");
+  const stream =
+    recipe.capture === "proxy"
+      ? await captureBetween(recipe, source, args, scratch)
+      : await captureToFile(recipe, source, path);
+  return { stream, borrowed, source, header: recipe.guest ? await source.guestHeader() : null };
+}
+
+/** Lengths of all device sections, from a migration that is thrown away; the guest runs on afterwards. */
+async function describe(source: Qemu, scratch: Scratch): Promise<Description | null> {
+  const path = scratch.file("described");
+  const property = { path: "/machine", property: "suppress-vmdesc" };
+  const suppressed = await source.execute("qom-get", property);
+  await source.stop();
+  await source.execute("qom-set", { ...property, value: false });
+  await source.migrate(`exec:cat > ${path}`);
+  await source.execute("qom-set", { ...property, value: suppressed });
+  await source.cont();
+  return findDescription(readFileSync(path));
+}
+
+async function captureToFile(recipe: Recipe, source: Qemu, path: string): Promise<Uint8Array> {
+  await source.execute("migrate", { uri: `exec:cat > ${path}` });
+  if (recipe.capture === "live") {
+    await source.poll("several rounds over RAM", 60_000, async () => {
+      const { ram } = await source.migrationInfo();
+      return (ram?.["dirty-sync-count"] ?? 0) >= 4 ? true : undefined;
+    });
+    await source.configure([], { "max-bandwidth": 1_000_000_000, "downtime-limit": 2000 });
+  }
+  await source.waitForMigration();
+  return readFileSync(path);
+}
+
+/** With a second QEMU at the other end, because the stream depends on its answers. */
+async function captureBetween(recipe: Recipe, source: Qemu, args: string[], scratch: Scratch): Promise<Uint8Array> {
+  const capabilities = recipe.capabilities ?? [];
+  const incoming = `unix:${scratch.file("incoming")}`;
+  await using destination = await Qemu.start({ program: programOf(recipe), args, capabilities, incoming });
+  await using proxy = await RecordingProxy.listen(scratch.file("outgoing"), scratch.file("incoming"));
+  await source.execute("migrate", { uri: `unix:${scratch.file("outgoing")}` });
+  if (capabilities.includes("postcopy-ram")) {
+    await source.waitForMigration("active");
+    await sleep(POSTCOPY_AFTER_MS);
+    await source.execute("migrate-start-postcopy");
+    await source.configure([], { "max-postcopy-bandwidth": 0 });
+  }
+  await source.waitForMigration();
+  await destination.waitForMigration();
+  await destination.expectGuestRuns();
+  return proxy.forward();
+}
