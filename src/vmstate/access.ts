@@ -1,17 +1,17 @@
 import { StateError, isMigrationError } from "../errors.js";
-import type { Count, Field, MutableArrayLike } from "./types.js";
+import type { AnyField, Count, MutableArrayLike } from "./types.js";
 
 /** Reading a device through its fields: shared by save, load and the draft. */
 
 export type Properties = Record<string, unknown>;
 
 /** What the field describes: through its lens, or the property of its name. */
-export function valueOf(field: Field<never>, device: object): unknown {
+export function valueOf(field: AnyField, device: object): unknown {
   return field.get === null ? (device as Properties)[field.name] : field.get(device as never);
 }
 
 /** Put a whole value where the field says. */
-export function assign(field: Field<never>, device: object, value: unknown): void {
+export function assign(field: AnyField, device: object, value: unknown): void {
   if (field.set !== null) field.set(device as never, value as never);
   else if (field.get === null) (device as Properties)[field.name] = value;
   else throw new StateError("FIELD_INVALID", `Replace ${field.name}: its container is found by a getter only`);
@@ -28,7 +28,7 @@ export function countOf(count: Count, read: (name: string) => unknown): number {
 }
 
 /** The device's array, long enough for `end` elements. */
-export function arrayOf<V>(field: Field<never>, device: object, end: number): MutableArrayLike<V> {
+export function arrayOf<V>(field: AnyField, device: object, end: number): MutableArrayLike<V> {
   const value = valueOf(field, device);
   if (typeof value !== "object" || value === null || !("length" in value)) {
     throw new StateError("FIELD_INVALID", `Use ${field.name}: it must be an array, it is ${String(value)}`);
@@ -44,7 +44,7 @@ export function arrayOf<V>(field: Field<never>, device: object, end: number): Mu
 }
 
 /** The device's bytes, at least `end` of them. */
-export function bytesOf(field: Field<never>, device: object, end: number): Uint8Array {
+export function bytesOf(field: AnyField, device: object, end: number): Uint8Array {
   const value = valueOf(field, device);
   if (!(value instanceof Uint8Array)) {
     throw new StateError("FIELD_INVALID", `Use ${field.name}: it must be a Uint8Array, it is ${String(value)}`);

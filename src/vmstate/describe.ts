@@ -1,5 +1,5 @@
 import { MAX_COUNTED_STRING } from "../stream/constants.js";
-import type { AnyVMState, DeviceOfFields, DeviceOfStates, Field, VMState, VMStateOptions } from "./types.js";
+import type { AnyField, AnyVMState, DeviceOfFields, DeviceOfStates, VMState, VMStateOptions } from "./types.js";
 
 /**
  * Describe a device's state: an ordered list of typed fields, optional subsections, hooks.
@@ -10,7 +10,7 @@ import type { AnyVMState, DeviceOfFields, DeviceOfStates, Field, VMState, VMStat
  * @throws RangeError for an impossible description: bad version numbers, a subsection whose name does not begin with
  *   the description's, names over 255 bytes
  */
-export function vmstate<const F extends readonly Field<never>[], const S extends readonly AnyVMState[] = readonly []>(
+export function vmstate<const F extends readonly AnyField[], const S extends readonly AnyVMState[] = readonly []>(
   name: string,
   description: VMStateOptions<DeviceOfFields<F> & DeviceOfStates<S>> & { readonly fields: F; readonly subsections?: S },
 ): VMState<DeviceOfFields<F> & DeviceOfStates<S>> {

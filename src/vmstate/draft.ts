@@ -1,6 +1,6 @@
 import { StateError } from "../errors.js";
 import { arrayOf, assign, bytesOf, objectOf, runHook, valueOf, wrapHookError, type Properties } from "./access.js";
-import type { AnyVMState, Field, Hooks, MutableArrayLike } from "./types.js";
+import type { AnyField, AnyVMState, Hooks, MutableArrayLike } from "./types.js";
 
 /**
  * What a load has decoded for one object and not yet written to it. Predicates and hooks see it through {@link state}:
@@ -47,7 +47,7 @@ function commitAll(root: Draft, undo: (() => void)[]): void {
   }
 }
 
-type Entry = { readonly field: Field<never>; value: unknown } | { readonly property: string; readonly value: unknown };
+type Entry = { readonly field: AnyField; value: unknown } | { readonly property: string; readonly value: unknown };
 
 export class Draft {
   readonly device: object;
@@ -81,7 +81,7 @@ export class Draft {
   }
 
   /** A field was decoded. */
-  put(field: Field<never>, value: unknown): void {
+  put(field: AnyField, value: unknown): void {
     this.#entries.push({ field, value });
     if (field.get === null) this.#values.set(field.name, value);
   }
@@ -92,7 +92,7 @@ export class Draft {
   }
 
   /** A field's value as loaded so far, else as the device holds it. */
-  current(field: Field<never>): unknown {
+  current(field: AnyField): unknown {
     return field.get === null ? this.read(field.name) : field.get(this.state);
   }
 
@@ -110,7 +110,7 @@ export class Draft {
     }
   }
 
-  #fieldOf(name: string): Field<never> | null {
+  #fieldOf(name: string): AnyField | null {
     for (const { fields } of this.#descriptions) {
       for (const field of fields) if (field.name === name && field.get === null) return field;
     }
@@ -145,7 +145,7 @@ function expose(value: unknown): unknown {
   return value;
 }
 
-function draftOf(field: Field<never>, value: object): unknown {
+function draftOf(field: AnyField, value: object): unknown {
   switch (field.wire.kind) {
     case "array":
     case "buffer":
@@ -161,7 +161,7 @@ function draftOf(field: Field<never>, value: object): unknown {
   }
 }
 
-function commitField(field: Field<never>, device: object, value: unknown, undo: (() => void)[]): void {
+function commitField(field: AnyField, device: object, value: unknown, undo: (() => void)[]): void {
   const { wire } = field;
   switch (wire.kind) {
     case "scalar": {
@@ -236,7 +236,7 @@ function commitField(field: Field<never>, device: object, value: unknown, undo: 
 
 /** Elements that are new to the device's array are put into it. */
 function commitStructs(
-  field: Field<never>,
+  field: AnyField,
   device: object,
   drafts: readonly (Draft | null)[],
   start: number,
@@ -256,7 +256,7 @@ function commitStructs(
   });
 }
 
-function replaceArray(field: Field<never>, device: object, list: ArrayLike<unknown>, undo: (() => void)[]): boolean {
+function replaceArray(field: AnyField, device: object, list: ArrayLike<unknown>, undo: (() => void)[]): boolean {
   const target = valueOf(field, device);
   if (!Array.isArray(target)) {
     undo.push(() => assign(field, device, target));

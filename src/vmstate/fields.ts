@@ -1,5 +1,16 @@
 import * as codecs from "./codecs.js";
-import type { AnyVMState, Codec, Count, DeviceOf, Field, FieldKind, MutableArrayLike, Predicate } from "./types.js";
+import type {
+  AnyCodec,
+  AnyField,
+  AnyVMState,
+  Codec,
+  Count,
+  DeviceOf,
+  Field,
+  FieldKind,
+  MutableArrayLike,
+  Predicate,
+} from "./types.js";
 
 /**
  * Field constructors: the vocabulary of {@link vmstate}. Names follow QEMU's VMSTATE_ macros where there is one.
@@ -53,7 +64,7 @@ function field<D>(name: string, wire: FieldKind, options: AnyOptions = {}): Fiel
 /** Make a field constructor of a codec; also for types of your own (`pci config`, `fpreg`, ...). */
 export function scalarField<V>(codec: Codec<V>): ScalarField<V> {
   const wire: FieldKind = { kind: "scalar", codec: codec as Codec<unknown> };
-  const make = (name: string, options?: AnyOptions): Field<never> => field(name, wire, options);
+  const make = (name: string, options?: AnyOptions): AnyField => field(name, wire, options);
   return Object.assign(make, codec) as ScalarField<V>;
 }
 
@@ -96,7 +107,7 @@ function counted(from: string, multiply = 1): Count {
 }
 
 /** What arrays are made of: a scalar, or a described struct. */
-type Element = Codec<never> | AnyVMState;
+type Element = AnyCodec | AnyVMState;
 type ElementsOf<E> = E extends AnyVMState
   ? { readonly length: number; readonly [index: number]: DeviceOf<E> }
   : E extends Codec<infer V>
@@ -120,7 +131,7 @@ function arrayKind(of: Element, count: Count, options: ArrayOptions & GrowOption
   if ("fields" in of) {
     return { kind: "structs", state: of, version: null, count, start, max, pointers: "inline", create };
   }
-  return { kind: "array", codec: of as unknown as Codec<unknown>, count, start, max };
+  return { kind: "array", codec: of as Codec<unknown>, count, start, max };
 }
 
 /** Exactly `n` elements. */
@@ -136,7 +147,7 @@ export function array<E extends Element, D>(
   n: number,
   options: ContainerLens<D, ElementsOf<E>> & ArrayOptions,
 ): Field<D>;
-export function array(name: string, of: Element, n: number, options: AnyOptions & ArrayOptions = {}): Field<never> {
+export function array(name: string, of: Element, n: number, options: AnyOptions & ArrayOptions = {}): AnyField {
   return field(name, arrayKind(of, fixed(name, n), options), options);
 }
 
@@ -158,7 +169,7 @@ export function varray(
   of: Element,
   count: string,
   options: AnyOptions & ArrayOptions & GrowOptions & { readonly multiply?: number } = {},
-): Field<never> {
+): AnyField {
   return field(name, arrayKind(of, counted(count, options.multiply), options), options);
 }
 
@@ -173,7 +184,7 @@ export function struct<T extends AnyVMState, D>(
   state: T,
   options: ContainerLens<D, DeviceOf<T>>,
 ): Field<D>;
-export function struct(name: string, state: AnyVMState, options?: AnyOptions): Field<never> {
+export function struct(name: string, state: AnyVMState, options?: AnyOptions): AnyField {
   return field(name, { kind: "struct", state, version: null }, options);
 }
 
@@ -215,7 +226,7 @@ export function buffer<const N extends string, S = unknown>(
   options?: FieldOptions<S> & BufferOptions,
 ): Field<{ [K in N]: Uint8Array } & S>;
 export function buffer<D>(name: string, size: number, options: ContainerLens<D, Uint8Array> & BufferOptions): Field<D>;
-export function buffer(name: string, size: number, options: AnyOptions & BufferOptions = {}): Field<never> {
+export function buffer(name: string, size: number, options: AnyOptions & BufferOptions = {}): AnyField {
   return field(name, { kind: "buffer", size: fixed(name, size), start: options.start ?? 0, max: null }, options);
 }
 
@@ -255,7 +266,7 @@ export function bitmap(
   name: string,
   bits: number | string,
   options: AnyOptions & { readonly max?: number } = {},
-): Field<never> {
+): AnyField {
   const count = typeof bits === "number" ? fixed(name, bits) : counted(bits);
   return field(name, { kind: "bitmap", bits: count, max: options.max ?? null }, options);
 }

@@ -6,7 +6,7 @@ import type { Reader } from "../stream/reader.js";
 import { atField, countOf, runHook, valueOf, wrapHookError } from "./access.js";
 import { putBitmapWord } from "./bitmap.js";
 import { Draft, DraftRun } from "./draft.js";
-import type { AnyVMState, Codec, Field, FieldKind } from "./types.js";
+import type { AnyField, AnyVMState, Codec, FieldKind } from "./types.js";
 
 /** Bytes asked for at once while an array is decoded, so that no array must be contiguous as a whole. */
 const STEP = 16 << 10;
@@ -88,11 +88,11 @@ function* loadState(run: LoadRun, state: AnyVMState, draft: Draft, version: numb
 }
 
 interface ScalarStep {
-  readonly field: Field<never>;
+  readonly field: AnyField;
   readonly codec: Codec<unknown>;
 }
 /** Adjacent scalars that are there in any case are read as one run; everything else goes alone. */
-type Step = { readonly size: number; readonly fields: readonly ScalarStep[] } | { readonly field: Field<never> };
+type Step = { readonly size: number; readonly fields: readonly ScalarStep[] } | { readonly field: AnyField };
 
 const plans = new WeakMap<AnyVMState, Map<number, readonly Step[]>>();
 
@@ -132,7 +132,7 @@ function atTruncation(error: unknown, fields: readonly ScalarStep[], available: 
   return error;
 }
 
-function exists(field: Field<never>, draft: Draft, version: number): boolean {
+function exists(field: AnyField, draft: Draft, version: number): boolean {
   if (field.exists === null) return true;
   const result = called(() => field.exists?.(draft.state, version) ?? true, `Ask whether ${field.name} exists`);
   if (field.wire.kind !== "validate") return result;
@@ -140,7 +140,7 @@ function exists(field: Field<never>, draft: Draft, version: number): boolean {
   return false;
 }
 
-function decodeScalar(run: LoadRun, field: Field<never>, codec: Codec<unknown>, draft: Draft): void {
+function decodeScalar(run: LoadRun, field: AnyField, codec: Codec<unknown>, draft: Draft): void {
   const { reader } = run;
   const start = reader.offset;
   try {
@@ -163,12 +163,12 @@ function called<T>(code: () => T, action: string): T {
   }
 }
 
-function withHint(error: unknown, { hint }: Field<never>): unknown {
+function withHint(error: unknown, { hint }: AnyField): unknown {
   if (hint === null || !(error instanceof StateError)) return error;
   return new StateError(error.code, error.message, { hint, cause: error.cause });
 }
 
-function* loadField(run: LoadRun, field: Field<never>, draft: Draft): Decode<void> {
+function* loadField(run: LoadRun, field: AnyField, draft: Draft): Decode<void> {
   const { reader } = run;
   const { wire } = field;
   const count = (of: Parameters<typeof countOf>[0]): number => countOf(of, (name) => draft.read(name));
@@ -237,7 +237,7 @@ function* loadField(run: LoadRun, field: Field<never>, draft: Draft): Decode<voi
 }
 
 /** The stream cannot bring more than the device has room for, or the description allows. */
-function checkRoom(field: Field<never>, draft: Draft, wanted: number, max: number | null): void {
+function checkRoom(field: AnyField, draft: Draft, wanted: number, max: number | null): void {
   const value = valueOf(field, draft.device);
   const held = typeof value === "object" && value !== null && "length" in value ? Number(value.length) : 0;
   const room = max ?? held;
@@ -249,7 +249,7 @@ function checkRoom(field: Field<never>, draft: Draft, wanted: number, max: numbe
 
 function* loadArray(
   run: LoadRun,
-  field: Field<never>,
+  field: AnyField,
   wire: Extract<FieldKind, { kind: "array" }>,
   draft: Draft,
   n: number,
@@ -275,7 +275,7 @@ function* loadArray(
   return list;
 }
 
-function nestedDraft(field: Field<never>, value: unknown): Draft {
+function nestedDraft(field: AnyField, value: unknown): Draft {
   if (typeof value !== "object" || value === null) {
     throw new StateError(
       "FIELD_INVALID",
@@ -285,13 +285,13 @@ function nestedDraft(field: Field<never>, value: unknown): Draft {
   return new Draft(value);
 }
 
-function make(field: Field<never>, create: (() => object) | null): object | null {
+function make(field: AnyField, create: (() => object) | null): object | null {
   return create === null ? null : called(create, `Make an element of ${field.name}`);
 }
 
 function* loadStructs(
   run: LoadRun,
-  field: Field<never>,
+  field: AnyField,
   wire: Extract<FieldKind, { kind: "structs" }>,
   draft: Draft,
   n: number,
@@ -330,7 +330,7 @@ function* loadStructs(
 
 function* loadList(
   run: LoadRun,
-  field: Field<never>,
+  field: AnyField,
   wire: Extract<FieldKind, { kind: "list" }>,
   draft: Draft,
 ): Decode<void> {
@@ -354,7 +354,7 @@ function* loadList(
 
 function* loadTree(
   run: LoadRun,
-  field: Field<never>,
+  field: AnyField,
   wire: Extract<FieldKind, { kind: "tree" }>,
   draft: Draft,
 ): Decode<void> {
@@ -394,7 +394,7 @@ function* loadTree(
   draft.put(field, entries);
 }
 
-function tooMany(field: Field<never>, most: number): StateError {
+function tooMany(field: AnyField, most: number): StateError {
   return new StateError("LENGTH_OUT_OF_RANGE", `Load ${field.name}: it has more than ${most} elements`);
 }
 

@@ -3,7 +3,7 @@ import { VMS_NULLPTR_MARKER, VMS_POINTER_MARKER, QEMU_VM_SUBSECTION } from "../s
 import type { Writer } from "../stream/writer.js";
 import { arrayOf, atField, bytesOf, countOf, objectOf, valueOf, wrapHookError, type Properties } from "./access.js";
 import { bitmapWords } from "./bitmap.js";
-import type { AnyVMState, Field } from "./types.js";
+import type { AnyField, AnyVMState } from "./types.js";
 import { JsonWriter, describedNames, endField, isCompressible, startField, type DescriptionStyle } from "./vmdesc.js";
 
 interface SaveRun {
@@ -75,7 +75,7 @@ function saveState(run: SaveRun, state: AnyVMState, device: object, version: num
   if (failure !== null) throw failure.error;
 }
 
-function fieldExists(field: Field<never>, device: object, version: number): boolean {
+function fieldExists(field: AnyField, device: object, version: number): boolean {
   if (field.exists === null) return field.since <= version;
   const exists = field.exists(device as never, version);
   if (field.wire.kind !== "validate") return exists;
@@ -105,7 +105,7 @@ function saveSubsections(run: SaveRun, state: AnyVMState, device: object, json: 
 /** Write `n` elements with `put`, describing each, or only the first where they are all alike. */
 function saveElements(
   run: SaveRun,
-  field: Field<never>,
+  field: AnyField,
   name: string,
   n: number,
   json: JsonWriter | null,
@@ -125,7 +125,7 @@ function saveElements(
   }
 }
 
-function saveField(run: SaveRun, field: Field<never>, device: object, json: JsonWriter | null, name: string): void {
+function saveField(run: SaveRun, field: AnyField, device: object, json: JsonWriter | null, name: string): void {
   const { writer } = run;
   const { wire } = field;
   const count = (from: Parameters<typeof countOf>[0]): number => countOf(from, (key) => (device as Properties)[key]);
@@ -224,8 +224,8 @@ function saveField(run: SaveRun, field: Field<never>, device: object, json: Json
 
 function saveTree(
   run: SaveRun,
-  field: Field<never>,
-  wire: Extract<Field<never>["wire"], { kind: "tree" }>,
+  field: AnyField,
+  wire: Extract<AnyField["wire"], { kind: "tree" }>,
   device: object,
   json: JsonWriter | null,
 ): void {

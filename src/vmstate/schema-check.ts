@@ -211,7 +211,7 @@ function compareFieldLists(
         return;
       }
     } else {
-      report.add(inside(place, old.name), verdicts.fieldDiffers(old.name, now.name));
+      report.add(inside(place, old.name), verdicts.fieldDiffers(old, now, howChanged(old, now, oldCursor, newCursor)));
       return;
     }
     old = oldCursor.next();
@@ -231,6 +231,18 @@ function compareField(old: SchemaField, now: SchemaField, place: DevicePlace, re
   } else {
     compareDescriptions(old.description, now.description, "struct", place, report);
   }
+}
+
+function howChanged(
+  old: SchemaField,
+  now: SchemaField,
+  oldCursor: FieldCursor,
+  newCursor: FieldCursor,
+): verdicts.FieldChange {
+  const comesLater = newCursor.hasAhead(old.name);
+  const cameLater = oldCursor.hasAhead(now.name);
+  if (comesLater) return cameLater ? "moved" : "inserted";
+  return cameLater ? "removed" : "replaced";
 }
 
 /** The field name of bytes that nobody needs any more. */
@@ -287,6 +299,11 @@ class FieldCursor {
       this.#levels.pop();
     }
     return null;
+  }
+
+  /** Whether a field of this name is still to come. */
+  hasAhead(name: string): boolean {
+    return this.#levels.some(({ fields, index }) => fields.slice(index).some((field) => field.name === name));
   }
 
   /** Go on with the fields inside `field`; the first of them, or what follows when there are none. */

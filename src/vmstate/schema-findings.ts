@@ -147,15 +147,26 @@ export function subsectionMissing(name: string): Verdict {
   );
 }
 
-export function fieldDiffers(old: string, now: string): Verdict {
-  return error(
-    "FIELD_DIFFERS",
-    old,
-    now,
-    `Expected field ${quote(old)}, got ${quote(now)}; the rest of the fields was not compared`,
-    `Fields have no names in the stream: the bytes of ${quote(old)} are read into ${quote(now)}, and what follows may ` +
-      "be shifted as well. A field that was only renamed is harmless, any other needs a version or a subsection",
-  );
+/** How two field lists came to differ, guessed from where else the two names occur. */
+export type FieldChange = "inserted" | "removed" | "moved" | "replaced";
+
+export function fieldDiffers(old: SchemaField, now: SchemaField, change: FieldChange): Verdict {
+  const why = {
+    inserted:
+      `${quote(now.name)} was put in front of it: the new side reads ${bytes(now.size)} that the old one never sends, ` +
+      `and ${MISREAD}. A new field needs a higher version of its own, or a subsection`,
+    removed:
+      `The old side still sends it and nobody reads it: its bytes are taken for ${quote(now.name)}, and ${MISREAD}. ` +
+      "A field that nobody needs stays as unused bytes",
+    moved: `Fields have no names in the stream, their order is all there is: ${quote(old.name)} and ${quote(now.name)} swap values`,
+    replaced:
+      `Fields have no names in the stream: the bytes of ${quote(old.name)} are read into ${quote(now.name)}. ` +
+      (old.size === now.size
+        ? "Sizes are equal: if it was only renamed, this is harmless"
+        : `Sizes differ (${bytes(old.size)}, now ${bytes(now.size)}), so that ${MISREAD}`),
+  }[change];
+  const message = `Expected field ${quote(old.name)}, got ${quote(now.name)}; the rest of the fields was not compared`;
+  return error("FIELD_DIFFERS", old.name, now.name, message, why);
 }
 
 export function fieldMissing(old: string): Verdict {

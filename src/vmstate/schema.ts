@@ -55,6 +55,8 @@ export interface StateSchema {
   readonly devices: ReadonlyMap<string, SchemaDevice>;
 }
 
+const HINT = "A schema is what QEMU writes with -dump-vmstate";
+
 type Json = Readonly<Record<string, unknown>>;
 
 /**
@@ -71,9 +73,15 @@ export function parseSchema(text: string): StateSchema {
   try {
     json = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (cause) {
-    throw invalid("", "Schema is not JSON", cause);
+    throw new StateError("SCHEMA_INVALID", "Schema is not JSON", { offset: failurePosition(cause), hint: HINT, cause });
   }
   return schemaFromJson(json);
+}
+
+/** Where the JSON parser gave up, in characters, when it says so. */
+function failurePosition(cause: unknown): number | undefined {
+  const match = cause instanceof Error ? /position (\d+)/.exec(cause.message) : null;
+  return match === null ? undefined : Number(match[1]);
 }
 
 /** Read a schema from the value that JSON.parse made of it; errors as {@link parseSchema}. */
@@ -94,7 +102,7 @@ function device(name: string, value: unknown): SchemaDevice {
     name,
     ...versions(json, name),
     description: description === undefined ? null : parseDescription(description, `${name}.Description`, 1),
-    members: Object.keys(json),
+    members: memberNames(json),
   };
 }
 
@@ -108,8 +116,13 @@ function parseDescription(value: unknown, at: string, depth: number): SchemaDesc
     ...versions(json, at),
     fields: list(json, "Fields", at, (item, path) => field(item, path, depth)),
     subsections: list(json, "Subsections", at, (item, path) => parseDescription(item, path, depth + 1)),
-    members: Object.keys(json),
+    members: memberNames(json),
   };
+}
+
+/** Built in memory, a schema may hold undefined where its JSON would hold nothing. */
+function memberNames(json: Json): string[] {
+  return Object.keys(json).filter((key) => json[key] !== undefined);
 }
 
 function field(value: unknown, at: string, depth: number): SchemaField {
@@ -185,10 +198,9 @@ function kindOf(value: unknown): string {
   return typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
-function invalid(at: string, message: string, cause?: unknown): StateError {
+function invalid(at: string, message: string): StateError {
   return new StateError("SCHEMA_INVALID", message, {
     field: at === "" ? undefined : at,
-    hint: "A schema is what QEMU writes with -dump-vmstate",
-    cause,
+    hint: HINT,
   });
 }

@@ -26,6 +26,14 @@ export interface Codec<V> {
   list?(n: number): MutableArrayLike<V>;
 }
 
+/** Any codec, for signatures that only pass it on. */
+export interface AnyCodec {
+  readonly type: string;
+  readonly size: number;
+  put(writer: Writer, value: never): void;
+  get(reader: Reader, current: () => never): unknown;
+}
+
 /** Arrays and typed arrays alike. */
 export interface MutableArrayLike<V> {
   readonly length: number;
@@ -88,9 +96,8 @@ export type FieldKind =
 
 export type Predicate = (state: never, version: number) => boolean;
 
-/** One entry of a description's field list. */
-export interface Field<in D> {
-  readonly [DEVICE]?: (device: D) => void;
+/** One entry of a description's field list, whatever its device. */
+export interface AnyField {
   readonly name: string;
   /** First version of the description that has the field. */
   readonly since: number;
@@ -104,6 +111,11 @@ export interface Field<in D> {
   /** Size in memory for the static dump; the wire size when null. */
   readonly memorySize: number | null;
   readonly wire: FieldKind;
+}
+
+/** One entry of a description's field list, for devices that fit `D`. */
+export interface Field<in D> extends AnyField {
+  readonly [DEVICE]?: (device: D) => void;
 }
 
 /** Section order: higher goes first. QEMU 8.2's numbers; only their order means anything. */
@@ -152,16 +164,23 @@ export interface VMStateOptions<S> {
   readonly loaded?: (device: S, version: number) => HookResult;
 }
 
-/** A VMState description: named, versioned, ordered fields and optional subsections. */
-export interface VMState<in D> extends Required<Pick<VMStateOptions<D>, "version" | "minimumVersion" | "priority">> {
-  readonly [DEVICE]?: (device: D) => void;
+/** A VMState description, whatever its device: named, versioned, ordered fields and optional subsections. */
+export interface AnyVMState {
   readonly name: string;
+  readonly version: number;
+  readonly minimumVersion: number;
+  readonly priority: MigrationPriority;
   readonly unmigratable: boolean;
   readonly earlySetup: boolean;
   readonly hooks: Hooks;
-  readonly fields: readonly Field<never>[];
+  readonly fields: readonly AnyField[];
   /** Null when the description has no subsection list at all (the static dump tells the difference). */
   readonly subsections: readonly AnyVMState[] | null;
+}
+
+/** A VMState description for devices that fit `D`. */
+export interface VMState<in D> extends AnyVMState {
+  readonly [DEVICE]?: (device: D) => void;
 }
 
 /** Hooks as the interpreters call them. */
@@ -175,24 +194,19 @@ export interface Hooks {
   readonly loaded: ((device: never, version: number) => HookResult) | null;
 }
 
-/** Any description, whatever its device. */
-export type AnyVMState = VMState<never>;
-
 type Simplify<T> = T extends object ? { [K in keyof T]: T[K] } : T;
 
+/** Turned into functions, devices add up: functions of several parameter types take their intersection. */
+type Consumer<T> = T extends Field<infer D> | VMState<infer D> ? (device: D) => void : never;
 /** The intersection of what all fields ask of a device. */
-export type DeviceOfFields<F extends readonly Field<never>[]> = [F[number]] extends [never]
-  ? unknown
-  : F[number] extends Field<infer D>
-    ? D
-    : never;
+export type DeviceOfFields<F extends readonly AnyField[]> = [Consumer<F[number]>] extends [(device: infer D) => void]
+  ? D
+  : unknown;
 
 /** The intersection of what all subsections ask of a device. */
-export type DeviceOfStates<S extends readonly AnyVMState[]> = [S[number]] extends [never]
-  ? unknown
-  : S[number] extends VMState<infer D>
-    ? D
-    : never;
+export type DeviceOfStates<S extends readonly AnyVMState[]> = [Consumer<S[number]>] extends [(device: infer D) => void]
+  ? D
+  : unknown;
 
 /** What a device must look like to be described by `T`. */
 export type DeviceOf<T extends AnyVMState> = T extends VMState<infer D> ? Simplify<D> : never;

@@ -1,4 +1,4 @@
-import type { AnyVMState, Field } from "./types.js";
+import type { AnyField, AnyVMState } from "./types.js";
 
 /**
  * The JSON description behind a stream (QEMU_VM_VMDESCRIPTION), byte for byte as QEMU writes it: one line, ", " between
@@ -69,7 +69,7 @@ export type DescriptionStyle =
   | "11.1";
 
 /** True if the elements of an array of `field` are described once for all (vmsd_can_compress). */
-export function isCompressible(field: Field<never>): boolean {
+export function isCompressible(field: AnyField): boolean {
   const known = compressible.get(field);
   if (known !== undefined) return known;
   const { wire } = field;
@@ -80,7 +80,7 @@ export function isCompressible(field: Field<never>): boolean {
   compressible.set(field, result);
   return result;
 }
-const compressible = new WeakMap<Field<never>, boolean>();
+const compressible = new WeakMap<AnyField, boolean>();
 
 /** Field names as the description spells them: `name`, or `name[k]` for the k-th of several with the same name. */
 export function describedNames(state: AnyVMState): readonly string[] {
@@ -102,7 +102,7 @@ export function describedNames(state: AnyVMState): readonly string[] {
 const described = new WeakMap<AnyVMState, readonly string[]>();
 
 /** Type name of a field in the description. */
-export function typeName({ wire }: Field<never>): string {
+export function typeName({ wire }: AnyField): string {
   switch (wire.kind) {
     case "scalar":
     case "array":
@@ -130,7 +130,7 @@ export function typeName({ wire }: Field<never>): string {
 /** Open the entry of element `i` of `n`. */
 export function startField(
   json: JsonWriter,
-  field: Field<never>,
+  field: AnyField,
   name: string,
   i: number,
   n: number,
@@ -148,7 +148,7 @@ export function startField(
 }
 
 /** Close it, `size` bytes having been written. */
-export function endField(json: JsonWriter, field: Field<never>, size: number): void {
+export function endField(json: JsonWriter, field: AnyField, size: number): void {
   if (typeName(field) === "struct") json.endObject();
   json.integer("size", size);
   json.endObject();

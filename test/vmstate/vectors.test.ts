@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { isMigrationError } from "../../src/errors.js";
 import * as f from "../../src/vmstate/fields.js";
 import { vmstate } from "../../src/vmstate/describe.js";
-import type { AnyVMState, Field } from "../../src/vmstate/types.js";
+import type { AnyField, AnyVMState } from "../../src/vmstate/types.js";
 import { fromHex, toHex } from "../kit/hex.js";
 import { load, saved } from "../kit/vmstate.js";
 
@@ -70,13 +70,13 @@ function stateOf(vector: VectorState): AnyVMState {
   return vmstate(vector.name, {
     version: vector.version,
     minimumVersion: vector.minimum_version ?? vector.version,
-    needed: (device: { needed?: string[] }) => device.needed?.includes(vector.name) ?? true,
+    needed: (device) => (device as { needed?: string[] }).needed?.includes(vector.name) ?? true,
     fields: vector.fields.map(fieldOf),
     subsections: (vector.subsections ?? []).map(stateOf),
   });
 }
 
-function fieldOf(v: VectorField): Field<never> {
+function fieldOf(v: VectorField): AnyField {
   const options = {
     ...(v.version === undefined || v.type === "qtailq" || v.type === "qlist" || v.type === "gtree"
       ? {}
