@@ -106,6 +106,17 @@ describe("the lock file", () => {
   });
 });
 
+describe("the optional packages of other platforms", () => {
+  it("are all in the lock file, because npm ci refuses one that lacks any", () => {
+    const { packages } = JSON.parse(read("package-lock.json")) as {
+      packages: Record<string, { readonly optionalDependencies?: Record<string, string> }>;
+    };
+    const wanted = Object.values(packages).flatMap((entry) => Object.keys(entry.optionalDependencies ?? {}));
+    const locked = new Set(Object.keys(packages).map((path) => path.replace(/^.*node_modules\//, "")));
+    expect(wanted.filter((name) => !locked.has(name))).toEqual([]);
+  });
+});
+
 describe("the installed tools", () => {
   it("tsc is the compiler of the project, not the old one that is there for comparison", () => {
     expect(realpathSync(`${root}node_modules/.bin/tsc`)).toContain("/node_modules/typescript/");
