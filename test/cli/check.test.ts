@@ -96,8 +96,8 @@ describe("check", () => {
     ["no JSON", file("text", "{]"), /Schema is not JSON/],
     ["wrong type", file("type", '{"d": 1}'), /number 1 where an object belongs \[field d\]/],
     ["broken gzip", file("broken.gz", gzipSync("{}").subarray(0, 12)), /not valid gzip/],
-    ["gzip bomb", file("bomb.gz", gzipSync(Buffer.alloc(SCHEMA_LIMITS.bytes + 1))), /too long/],
-    ["endless file", "/dev/zero", /too long/],
+    ["gzip bomb", file("bomb.gz", gzipSync(Buffer.alloc(SCHEMA_LIMITS.bytes + 1))), /too long: at most \d+ bytes/],
+    ["endless file", "/dev/zero", /too long: at most \d+ bytes/],
   ])("%s: status 1, one line that names the file", async (_, path, message) => {
     const { status, out, err } = await run(long, path);
     expect({ status, out }).toEqual({ status: 1, out: "" });
