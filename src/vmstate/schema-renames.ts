@@ -1,6 +1,6 @@
 /**
  * Names that QEMU changed without changing a byte of the stream: facts, as scripts/vmstate-static-checker.py of QEMU
- * knows them (versions up to 10.1 together). A rename counts in both directions.
+ * of several releases knows them, put together. A rename counts in both directions.
  */
 
 /** Device types that are one and the same. */

@@ -26,7 +26,7 @@ export interface SchemaField extends Versioned {
   readonly name: string;
   /** Bytes of one element in the memory of the machine that was dumped; not the length in the stream. */
   readonly size: number;
-  /** Elements of a fixed array; null for anything else, and in dumps of QEMU before 8.0, which do not say. */
+  /** Elements of a fixed array; null for anything else, and in older dumps, which do not say (QEMU 7.2 does not, 10.0 does). */
   readonly num: number | null;
   /** A predicate decides at run time whether the field is there. */
   readonly fieldExists: boolean;
