@@ -5,15 +5,23 @@ import type { AnyField, AnyVMState, DeviceOfFields, DeviceOfStates, VMState, VMS
  * Describe a device's state: an ordered list of typed fields, optional subsections, hooks.
  *
  * Only field data goes on the wire, in the order given (VMState descriptions, "Save" and "Load"). The device type is
- * inferred from the fields and checked where the description is registered.
+ * inferred from the fields and checked where the description is registered; a hook that needs more of the device says
+ * so by the type of its parameter, which then becomes part of what is checked.
  *
  * @throws RangeError for an impossible description: bad version numbers, a subsection whose name does not begin with
  *   the description's, names over 255 bytes
  */
-export function vmstate<const F extends readonly AnyField[], const S extends readonly AnyVMState[] = readonly []>(
+export function vmstate<
+  const F extends readonly AnyField[],
+  const S extends readonly AnyVMState[] = readonly [],
+  H = unknown,
+>(
   name: string,
-  description: VMStateOptions<DeviceOfFields<F> & DeviceOfStates<S>> & { readonly fields: F; readonly subsections?: S },
-): VMState<DeviceOfFields<F> & DeviceOfStates<S>> {
+  description: VMStateOptions<DeviceOfFields<F> & DeviceOfStates<S> & H> & {
+    readonly fields: F;
+    readonly subsections?: S;
+  },
+): VMState<DeviceOfFields<F> & DeviceOfStates<S> & H> {
   const { version, minimumVersion = 0, fields, subsections = null } = description;
   checkVersion(name, "version", version);
   checkVersion(name, "minimumVersion", minimumVersion);

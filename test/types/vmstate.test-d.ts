@@ -92,6 +92,14 @@ const lists = vmstate("lists", { version: 1, fields: [tailq("q", fifo), pointers
 register(lists, { q: [], p: [null, device.fifo] });
 // @ts-expect-error elements of a list are described structs
 register(lists, { q: [1], p: [null, null] });
+const hooked = vmstate("hooked", {
+  version: 1,
+  fields: [u8("a")],
+  loaded: (d: { a: number; refresh(): void }) => d.refresh(),
+});
+register(hooked, { a: 1, refresh: () => undefined });
+// @ts-expect-error what a hook asks for is missing
+register(hooked, { a: 1 });
 // @ts-expect-error a field name is a string
 u8(1);
 // @ts-expect-error a description needs a version
