@@ -2,6 +2,8 @@
 import { existsSync } from "node:fs";
 import { playwright } from "@vitest/browser-playwright";
 import { defineConfig } from "vitest/config";
+import { kernels } from "./rollup.config.mjs";
+import { reporting } from "./test/kit/reporting.js";
 
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 if (!existsSync(executablePath)) {
@@ -11,9 +13,11 @@ if (!existsSync(executablePath)) {
 }
 
 export default defineConfig({
+  plugins: [kernels()],
   // Named beforehand, because a dependency that the server meets during the run makes it reload the page under a test.
   optimizeDeps: { include: ["@assemblyscript/loader", "fflate"] },
   test: {
+    ...reporting(),
     browser: {
       enabled: true,
       headless: true,
@@ -21,15 +25,19 @@ export default defineConfig({
       // Chromium's sandbox needs rights that a container does not give; the pages are our own.
       provider: playwright({ launchOptions: { executablePath, args: ["--no-sandbox"] } }),
       instances: [
-        { browser: "chromium", name: "chromium", include: ["test/browser/*.browser.test.ts"] },
+        { browser: "chromium", name: "chromium", include: suite("any", "wasm") },
         {
           // The policy of a strict page: own scripts only, and no compiling of WebAssembly.
           browser: "chromium",
-          name: "chromium without wasm",
-          include: ["test/browser/*.browser.test.ts"],
+          name: "chromium, strict page",
+          include: suite("any", "strict"),
           testerHtmlPath: "test/browser/strict-page.html",
         },
       ],
     },
   },
 });
+
+function suite(...pages: string[]): string[] {
+  return pages.map((page) => `test/browser/${page}/*.browser.test.ts`);
+}

@@ -1,8 +1,10 @@
 /** Tests that need a real QEMU: `npm run test:qemu`. */
 import { defineConfig } from "vitest/config";
+import { reporting } from "./test/kit/reporting.js";
 
 export default defineConfig({
   test: {
+    ...reporting(),
     include: ["test/qemu/**/*.qemu.test.ts"],
     globalSetup: ["test/qemu/setup.ts"],
     testTimeout: 120_000,
