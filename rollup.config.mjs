@@ -138,6 +138,20 @@ async function externals() {
   return [/^node:/, ...Object.keys(dependencies).map((name) => new RegExp(`^${name}(/|$)`))];
 }
 
+/**
+ * Rollup plugin for the types: spells `Uint8Array<ArrayBuffer>` so that compilers before TypeScript 5.7, where
+ * Uint8Array is not generic, read it as `Uint8Array`, and later ones as what it was.
+ */
+function olderTypes() {
+  return {
+    name: "savevm-older-types",
+    renderChunk: (code) =>
+      code
+        .replace(/\bUint8Array<ArrayBuffer>/g, 'ReturnType<Uint8ArrayConstructor["of"]>')
+        .replace(/\b(\w+Array|DataView)<ArrayBuffer(Like)?>/g, "$1"),
+  };
+}
+
 export default async function configure() {
   // Loaded here, since the tests want only the plugin.
   const [{ default: esbuild }, { default: dts }] = await Promise.all([
@@ -161,6 +175,6 @@ export default async function configure() {
       plugins: [kernels({ embed: false }), script()],
       external,
     },
-    { input: { index: "src/index.ts", node: "src/node.ts" }, output, plugins: [dts()], external },
+    { input: { index: "src/index.ts", node: "src/node.ts" }, output, plugins: [dts(), olderTypes()], external },
   ];
 }
