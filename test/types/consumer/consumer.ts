@@ -1,5 +1,25 @@
-/** A user of the built package. Compiled by the oldest TypeScript that the package promises, with library checks on. */
-import * as core from "savevm";
+/**
+ * A user of the built package, compiled with library checks by the oldest TypeScript that the package promises and by
+ * the current one: what is inferred must not depend on the compiler.
+ */
+import { isMigrationError, u32, u64, u8, vbuffer, vmstate, type DeviceOf } from "savevm";
 import * as node from "savevm/node";
 
-export { core, node };
+const uart = vmstate("uart", {
+  version: 2,
+  minimumVersion: 1,
+  fields: [u8("divisor"), u64("cycles", { since: 2 }), u32("length"), vbuffer("data", "length")],
+});
+
+export const device: DeviceOf<typeof uart> = { divisor: 1, cycles: 2n, length: 0, data: new Uint8Array(16) };
+
+// @ts-expect-error a u64 is a bigint
+device.cycles = 1;
+// @ts-expect-error no field of this name
+device.divisors = 1;
+
+export function explain(error: unknown): string | undefined {
+  return isMigrationError(error) ? error.code : undefined;
+}
+
+export { node };
