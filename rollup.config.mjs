@@ -161,7 +161,7 @@ export default async function configure() {
   await rm(`${ROOT}dist`, { recursive: true, force: true });
   const external = await externals();
   const script = () => esbuild({ target: "es2022", minify: false });
-  const output = { dir: "dist", format: "es", chunkFileNames: "chunks/[name].js" };
+  const output = { dir: "dist", format: "es", chunkFileNames: "chunks/[name].js", hoistTransitiveImports: false };
   return [
     {
       input: { index: "src/index.ts", node: "src/node.ts", cli: "src/cli/main.ts" },

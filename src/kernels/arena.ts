@@ -89,7 +89,7 @@ export class Arena {
   /** The bytes of a window. Valid until the next {@link Arena.reserve}: take it anew for each use. */
   bytes(window: ArenaWindow): Uint8Array<ArrayBuffer> {
     if (!this.#windows.has(window)) throw new TypeError(`Cannot view window ${window.name}: not reserved here`);
-    return new Uint8Array(this.#memory.buffer as ArrayBuffer, window.address, window.byteLength);
+    return new Uint8Array(this.#memory.buffer, window.address, window.byteLength);
   }
 
   /** Finds `byteLength` (a multiple of the alignment) free bytes; first fit. */
