@@ -142,11 +142,17 @@ export function* decodeWithin<T>(decode: Decode<T>, reader: Reader): Decode<T> {
   let step = decode.next();
   while (!step.done) {
     const need = step.value;
-    if (typeof need === "number") step = decode.throw(truncated(reader, need));
-    else {
-      yield need;
-      step = decode.next();
+    if (typeof need === "number") {
+      step = decode.throw(truncated(reader, need));
+      continue;
     }
+    let failure: { readonly error: unknown } | null = null;
+    try {
+      yield need;
+    } catch (error) {
+      failure = { error };
+    }
+    step = failure === null ? decode.next() : decode.throw(failure.error);
   }
   return step.value;
 }
