@@ -8,6 +8,9 @@ export interface QmpEvent {
   readonly data?: Readonly<Record<string, unknown>>;
 }
 
+/** QEMU answers at once or not at all: the longest commands write some megabytes to a file. */
+const ANSWER_TIMEOUT_MS = 30_000;
+
 /** QEMU refused a command; `message` is its own description. */
 export class QmpError extends Error {
   override readonly name = "QmpError";
@@ -69,7 +72,15 @@ export class QmpClient {
   execute(command: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
     if (this.#closed) return Promise.reject(this.#closed);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ command, resolve, reject });
+      const hung = () => this.fail(new Error(`QEMU did not answer ${command} in ${ANSWER_TIMEOUT_MS} ms`));
+      const timer = setTimeout(hung, ANSWER_TIMEOUT_MS);
+      const settle = <T>(action: (value: T) => void) => {
+        return (value: T) => {
+          clearTimeout(timer);
+          action(value);
+        };
+      };
+      this.#waiting.push({ command, resolve: settle(resolve), reject: settle(reject) });
       this.#socket.write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
     });
   }

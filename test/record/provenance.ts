@@ -1,13 +1,15 @@
 /**
  * Whose bytes are in the recorded memory? Streams in the repository must hold no firmware of others, so every page that
- * is not zero has to be explained: a file that we made, what our guest wrote, or a flattened device tree, which is
- * QEMU's list of the machine's own hardware and no program.
+ * is not zero has to be explained: a file that we made, what our guest wrote, a flattened device tree (QEMU's list of the
+ * machine's own hardware, no program), or a few bytes of identification (a MAC address, a board number, a start address).
  */
 import { HEADER_ADDRESS, PAGE_SIZE, STACK_TOP, readHeader, windowProblems } from "../guest/model.js";
 
 /** Bytes of the header page and of the stack that the guest uses. */
 const HEADER_BYTES = 44;
 const STACK_BYTES = 64;
+/** A page with so few bytes other than zero is an identification. */
+const IDENTIFICATION_BYTES = 16;
 const DEVICE_TREE_MAGIC = 0xd00dfeed;
 
 export interface Inputs {
@@ -29,7 +31,8 @@ export function strangePages(memory: ReadonlyMap<string, Uint8Array | null>, inp
       const page = Buffer.from(content.buffer, content.byteOffset + at, Math.min(PAGE_SIZE, content.byteLength - at));
       if (skip.has(at) || isZero(page) || inputs.files.some((file) => holds(file, page))) continue;
       if (page.readUInt32BE(0) === DEVICE_TREE_MAGIC) treeEnd = at + page.readUInt32BE(4);
-      if (at >= treeEnd) strange.push(`${name}+0x${at.toString(16)}`);
+      const isIdentification = page.filter((byte) => byte !== 0).length <= IDENTIFICATION_BYTES;
+      if (at >= treeEnd && !isIdentification) strange.push(`${name}+0x${at.toString(16)}`);
     }
   }
   return strange;
@@ -50,9 +53,11 @@ function guestPages(ram: Uint8Array): Set<number> {
 }
 
 function holds(file: Uint8Array, page: Buffer): boolean {
+  let start = 0;
   let end = page.length;
+  while (page[start] === 0) start++;
   while (page[end - 1] === 0) end--;
-  return Buffer.from(file.buffer, file.byteOffset, file.byteLength).includes(page.subarray(0, end));
+  return Buffer.from(file.buffer, file.byteOffset, file.byteLength).includes(page.subarray(start, end));
 }
 
 const isZero = (bytes: Uint8Array) => bytes.every((byte) => byte === 0);

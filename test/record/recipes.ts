@@ -26,8 +26,8 @@ export interface Recipe {
   readonly pageSize?: number;
 }
 
-const IDLE: GuestOptions = { idle: true, pages: 64, steps: 4 };
-const BUSY: GuestOptions = { idle: false, pages: 64, steps: 8, delay: 20_000 };
+const IDLE: GuestOptions = { idle: true, pages: 32, steps: 4 };
+const BUSY: GuestOptions = { idle: false, pages: 32, steps: 8, delay: 20_000 };
 const SLOW = { "max-bandwidth": 1_000_000, "downtime-limit": 1 };
 const UUID = "00112233-4455-6677-8899-aabbccddeeff";
 
@@ -134,16 +134,17 @@ export const RECIPES: readonly Recipe[] = [
     note: "many devices on PCI and ISA",
     args: x86("pc,usb=on", [
       ...["-audiodev", "none,id=snd", "-netdev", "hubport,id=n0,hubid=0", "-vga", "none"],
+      ...devices("pci-bridge,chassis_nr=1,id=b1", "pci-bridge,chassis_nr=2,id=b2"),
       ...devices("VGA,romfile=,vgamem_mb=1", "cirrus-vga,romfile=,vgamem_mb=4", "e1000,romfile=,netdev=n0"),
       ...devices("pcnet,romfile=", "rtl8139,romfile=", "ne2k_pci,romfile=", "vmxnet3,romfile=", "i82551,romfile="),
       ...devices("AC97,audiodev=snd", "ES1370,audiodev=snd", "intel-hda", "hda-duplex,audiodev=snd"),
       ...devices("sb16,audiodev=snd", "adlib,audiodev=snd", "gus,audiodev=snd", "cs4231a,audiodev=snd"),
-      ...devices("lsi53c895a", "megasas", "mptsas1068", "pvscsi", "am53c974", "isa-ide,irq=10", "isa-fdc,iobase=0x370"),
-      ...devices("usb-ehci,id=ehci", "nec-usb-xhci", "pci-ohci", "ich9-usb-uhci1", "usb-kbd,bus=ehci.0"),
-      ...devices("virtio-balloon-pci,guest-stats-polling-interval=0", "virtio-rng-pci", "virtio-serial-pci"),
-      ...devices("virtio-net-pci,romfile=", "virtio-scsi-pci", "virtio-keyboard-pci", "virtio-tablet-pci"),
-      ...devices("sdhci-pci", "i6300esb", "ib700", "ipoctal232", "tpci200", "pci-serial", "pci-serial-4x"),
-      ...devices("isa-parallel", "isa-debug-exit", "pvpanic", "smbus-eeprom", "pci-bridge,chassis_nr=1,id=br", "edu"),
+      ...devices("lsi53c895a", "megasas,bus=b1", "mptsas1068,bus=b1", "pvscsi,bus=b1", "am53c974,bus=b1"),
+      ...devices("usb-ehci,id=ehci,bus=b1", "nec-usb-xhci,bus=b1", "pci-ohci,bus=b1", "usb-kbd,bus=ehci.0"),
+      ...devices("virtio-balloon-pci,bus=b1", "virtio-rng-pci,bus=b1", "virtio-serial-pci,bus=b1"),
+      ...devices("virtio-net-pci,romfile=,bus=b1", "virtio-scsi-pci,bus=b1", "virtio-keyboard-pci,bus=b1"),
+      ...devices("sdhci-pci,bus=b2", "i6300esb,bus=b2", "tpci200,bus=b2", "ipoctal232", "pci-serial,bus=b2"),
+      ...devices("isa-parallel", "isa-debug-exit", "pvpanic", "smbus-eeprom", "ib700", "isa-ide,irq=10", "edu,bus=b2"),
     ]),
     guest: IDLE,
   },
@@ -151,11 +152,18 @@ export const RECIPES: readonly Recipe[] = [
     name: "q35-devices",
     note: "PCI Express, an IOMMU, memory hotplug, several RAM blocks",
     args: x86("q35,kernel-irqchip=off", [
-      ...["-m", "8M,slots=2,maxmem=1G", "-object", "memory-backend-ram,id=m0,size=2M"],
+      ...[
+        "-m",
+        "8M,slots=2,maxmem=1G",
+        "-object",
+        "memory-backend-ram,id=m0,size=2M",
+        "-object",
+        "cryptodev-backend-builtin,id=c0",
+      ],
       ...devices("intel-iommu", "pcie-root-port,id=rp0,chassis=1", "e1000e,bus=rp0,romfile=", "x3130-upstream,id=up"),
       ...devices("xio3130-downstream,bus=up,chassis=2", "qemu-xhci", "ich9-intel-hda", "ich9-ahci", "nvme,serial=x"),
-      ...devices("ivshmem-plain,memdev=m0", "bochs-display,romfile=,vgamem=1M", "vmgenid", "vmcoreinfo"),
-      ...devices("virtio-gpu-pci,romfile=", "virtio-crypto-pci,cryptodev=c0", "virtio-iommu-pci"),
+      ...devices("ivshmem-plain,memdev=m0", "bochs-display,romfile=,vgamem=4M", "vmgenid", "vmcoreinfo"),
+      ...devices("virtio-gpu-pci,romfile=", "virtio-crypto-pci,cryptodev=c0"),
     ]),
     guest: IDLE,
   },
@@ -188,17 +196,16 @@ export const RECIPES: readonly Recipe[] = [
   halted(
     "ppc64-pseries",
     "ppc64",
-    ["-machine", "pseries", "-m", "64", "-bios", "@TMP@/zero"],
+    ["-machine", "pseries", "-m", "256", "-bios", "@TMP@/zero"],
     0x2000,
     "hash table sections (spapr/htab)",
   ),
-  halted("riscv64-virt", "riscv64", ["-machine", "virt", "-m", "8", "-bios", "none"], 0x80001000, "two flash devices"),
   halted(
     "s390x-virtio",
     "s390x",
     ["-machine", "s390-ccw-virtio", "-m", "8", "-bios", "@TMP@/zero"],
     0x10000,
-    "storage keys",
+    "big-endian, storage attributes and keys",
   ),
   halted(
     "sparc-ss5",

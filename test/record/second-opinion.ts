@@ -196,6 +196,8 @@ class StreamReader {
       this.#ram!.read(input);
     } else if (idstr === "spapr/htab") {
       readHashTable(input, type);
+    } else if (idstr === "s390-storage_attributes") {
+      readStorageAttributes(input);
     } else {
       const length =
         this.#description?.lengths.get(`${idstr}/${instance | 0}`) ??
@@ -223,6 +225,15 @@ function readHashTable(input: Cursor, type: SectionEntry["type"]): void {
     const invalid = input.u16();
     if (index === 0 && valid === 0 && invalid === 0) return;
     input.at += valid * 16;
+  }
+}
+
+/** s390x: words whose low bits are flags; runs of attributes (02, with be64 count) up to the end mark (01). */
+function readStorageAttributes(input: Cursor): void {
+  for (;;) {
+    const flags = Number(input.u64() & 0xfffn);
+    if (flags === 1) return;
+    if (flags === 2) input.at += Number(input.u64());
   }
 }
 
