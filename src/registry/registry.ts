@@ -29,6 +29,11 @@ interface IdOptions {
 export interface RegisterOptions extends IdOptions {
   /** Where the device sits on its bus, such as `0000:00:02.0`: becomes part of the section name. */
   readonly path?: string;
+  /**
+   * Take a name and instance id that are taken. QEMU's `isapc` has two such devices (`isa-ide`, instance 0): both are
+   * saved, and a load gives either section to the first. Without it that is an error.
+   */
+  readonly duplicate?: boolean;
   /** Another instance id under which older streams name the device. */
   readonly aliasId?: number;
   /** Oldest version that still needs the alias; with `aliasId` it must not lie below the description's minimum. */
@@ -90,16 +95,19 @@ export class StateRegistry {
       path === undefined
         ? { idstr: state.name, instanceId: instanceId ?? this.#freeInstanceId(state.name), compat: null }
         : this.#pathIdentity(state, path, instanceId);
-    return this.#insert({
-      kind: "device",
-      ...identity,
-      aliasId,
-      sectionId: this.#sectionId(identity.idstr, options),
-      version: state.version,
-      priority: state.priority,
-      state,
-      device,
-    });
+    return this.#insert(
+      {
+        kind: "device",
+        ...identity,
+        aliasId,
+        sectionId: this.#sectionId(identity.idstr, options),
+        version: state.version,
+        priority: state.priority,
+        state,
+        device,
+      },
+      options.duplicate,
+    );
   }
 
   /**
@@ -186,14 +194,14 @@ export class StateRegistry {
     return sectionId;
   }
 
-  #insert(entry: SaveStateEntry): SaveStateEntry {
+  #insert(entry: SaveStateEntry, duplicate = false): SaveStateEntry {
     const { idstr, instanceId, priority } = entry;
     const length = encodeName(idstr).length;
     if (length === 0 || length > MAX_COUNTED_STRING) {
       throw new RangeError(`Register "${idstr}": a section name takes 1 to ${MAX_COUNTED_STRING} bytes`);
     }
     // QEMU keeps both and loads the first for either section: the second device would silently get nothing.
-    if (this.#entries.some((other) => other.idstr === idstr && other.instanceId === instanceId)) {
+    if (!duplicate && this.#entries.some((other) => other.idstr === idstr && other.instanceId === instanceId)) {
       throw new RangeError(`Register "${idstr}": instance ${instanceId} is registered already`);
     }
     this.#nextSectionId = entry.sectionId + 1;
