@@ -1,0 +1,81 @@
+import type { SaveVMHandlers } from "../../src/registry/handlers.js";
+import { StateRegistry } from "../../src/registry/registry.js";
+import { apic, createApic, createKvmvapic, kvmvapic } from "./devices/apic.js";
+import {
+  clock,
+  cpuCommon,
+  createClock,
+  createCpuCommon,
+  createGlobalState,
+  createReplay,
+  globalState,
+  replay,
+  type InstructionCounting,
+} from "./devices/core.js";
+import type { CpuModel } from "./devices/cpu-x86-subsections.js";
+import { createX86Cpu, x86Cpu, type X86Cpu } from "./devices/cpu-x86.js";
+
+/** What every machine here is made of, apart from its devices. */
+
+export interface MachineOptions {
+  readonly cpus?: number;
+  readonly cpuModel?: Partial<CpuModel>;
+  /** The firmware's help for the task priority register: one more device, with the first CPU. */
+  readonly vapic?: boolean;
+  readonly counting?: InstructionCounting;
+  /** Serial ports. */
+  readonly serials?: number;
+  readonly parallels?: number;
+}
+
+/** RAM of a machine whose devices alone matter. */
+const noRam: SaveVMHandlers = {};
+
+const noDirtyBitmaps: SaveVMHandlers = { isActive: () => false };
+
+export type CpuCommon = ReturnType<typeof createCpuCommon>;
+export type Apic = ReturnType<typeof createApic>;
+
+/** One processor: what all architectures have, what x86 has, and its local APIC if the machine has one. */
+export interface Processor {
+  readonly common: CpuCommon;
+  readonly cpu: X86Cpu;
+  readonly apic: Apic | null;
+}
+
+/** What is registered before any device, as QEMU does: section ids 0 to 3. */
+export function registerCore(registry: StateRegistry, ram: SaveVMHandlers = noRam, counting?: InstructionCounting) {
+  const timers = createClock(counting);
+  registry.register(clock, timers);
+  registry.register(replay, createReplay());
+  registry.registerLive("ram", ram, { version: 4 });
+  registry.registerLive("dirty-bitmap", noDirtyBitmaps, { version: 1 });
+  return { timers };
+}
+
+/** The processors, each followed by its APIC. The ISA PC has none. */
+export function registerProcessors(
+  registry: StateRegistry,
+  { cpus = 1, cpuModel, vapic = false }: MachineOptions,
+  hasApic: boolean,
+): Processor[] {
+  return Array.from({ length: cpus }, (_, instanceId) => {
+    const processor = {
+      common: createCpuCommon(),
+      cpu: createX86Cpu(cpuModel),
+      apic: hasApic ? createApic() : null,
+    };
+    registry.register(cpuCommon, processor.common, { instanceId });
+    registry.register(x86Cpu, processor.cpu, { instanceId });
+    if (vapic && instanceId === 0) registry.register(kvmvapic, createKvmvapic());
+    if (processor.apic !== null) registry.register(apic, processor.apic, { instanceId });
+    return processor;
+  });
+}
+
+/** Registered last of all. */
+export function registerGlobalState(registry: StateRegistry): ReturnType<typeof createGlobalState> {
+  const state = createGlobalState();
+  registry.register(globalState, state);
+  return state;
+}
