@@ -1,8 +1,10 @@
 /** Tests that need a real QEMU: `npm run test:qemu`. */
 import { defineConfig } from "vitest/config";
+import { kernels } from "./rollup.config.mjs";
 import { reporting } from "./test/kit/reporting.js";
 
 export default defineConfig({
+  plugins: [kernels()],
   test: {
     ...reporting(),
     include: ["test/qemu/**/*.qemu.test.ts"],

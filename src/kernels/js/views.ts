@@ -19,7 +19,7 @@ export class Views {
       const length = buffer.byteLength;
       // Explicit lengths: the views of a resizable buffer would track it, and disagree with each other meanwhile.
       this.u8 = new Uint8Array(buffer as ArrayBuffer, 0, length);
-      this.u32 = new Uint32Array(buffer as ArrayBuffer, 0, length >>> 2);
+      this.u32 = new Uint32Array(buffer as ArrayBuffer, 0, Math.floor(length / 4));
       this.data = new DataView(buffer, 0, length);
     }
     return this;
