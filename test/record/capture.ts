@@ -12,8 +12,6 @@ export interface Capture {
   readonly stream: Uint8Array;
   /** Description of a stream of the same machine, where the stream itself may have none. */
   readonly borrowed: Description | null;
-  /** The source, stopped. */
-  readonly source: Qemu;
   /** The guest's own account of itself when it was sent. */
   readonly header: GuestHeader | null;
 }
@@ -33,10 +31,8 @@ export function makeFiles(recipe: Recipe, scratch: Scratch): Uint8Array[] {
   return files.map(([, content]) => content);
 }
 
-/** The caller disposes of `source`. */
-export async function capture(recipe: Recipe, scratch: Scratch): Promise<Capture> {
-  const args = argsOf(recipe, scratch);
-  const source = await Qemu.start({ program: programOf(recipe), args, paused: !recipe.guest });
+/** Lets `source`, freshly started, come to the point where it is recorded, and leaves it stopped. */
+export async function capture(recipe: Recipe, source: Qemu, scratch: Scratch): Promise<Capture> {
   if (recipe.guest) await source.waitForGuest(200, 15);
   const needsDescription = recipe.name.includes("2.2") || recipe.capture === "proxy";
   const borrowed = needsDescription ? await describe(source, scratch) : null;
@@ -44,9 +40,9 @@ export async function capture(recipe: Recipe, scratch: Scratch): Promise<Capture
   const path = scratch.file("stream");
   const stream =
     recipe.capture === "proxy"
-      ? await captureBetween(recipe, source, args, scratch)
+      ? await captureBetween(recipe, source, scratch)
       : await captureToFile(recipe, source, path);
-  return { stream, borrowed, source, header: recipe.guest ? await source.guestHeader() : null };
+  return { stream, borrowed, header: recipe.guest ? await source.guestHeader() : null };
 }
 
 /** Lengths of all device sections, from a migration that is thrown away; the guest runs on afterwards. */
@@ -67,7 +63,7 @@ async function captureToFile(recipe: Recipe, source: Qemu, path: string): Promis
   if (recipe.capture === "live") {
     await source.poll("several rounds over RAM", 60_000, async () => {
       const { ram } = await source.migrationInfo();
-      return (ram?.["dirty-sync-count"] ?? 0) >= 4 ? true : undefined;
+      return (ram?.["dirty-sync-count"] ?? 0) >= 6 ? true : undefined;
     });
     await source.configure([], { "max-bandwidth": 1_000_000_000, "downtime-limit": 2000 });
   }
@@ -76,8 +72,9 @@ async function captureToFile(recipe: Recipe, source: Qemu, path: string): Promis
 }
 
 /** With a second QEMU at the other end, because the stream depends on its answers. */
-async function captureBetween(recipe: Recipe, source: Qemu, args: string[], scratch: Scratch): Promise<Uint8Array> {
+async function captureBetween(recipe: Recipe, source: Qemu, scratch: Scratch): Promise<Uint8Array> {
   const capabilities = recipe.capabilities ?? [];
+  const args = argsOf(recipe, scratch);
   const incoming = `unix:${scratch.file("incoming")}`;
   await using destination = await Qemu.start({ program: programOf(recipe), args, capabilities, incoming });
   await using proxy = await RecordingProxy.listen(scratch.file("outgoing"), scratch.file("incoming"));

@@ -39,8 +39,9 @@ export async function main(names: readonly string[]): Promise<void> {
 async function record(recipe: Recipe): Promise<StreamEntry> {
   using scratch = new Scratch();
   const files = makeFiles(recipe, scratch);
-  const captured = await capture(recipe, scratch);
-  await using source = captured.source;
+  const args = argsOf(recipe, scratch);
+  await using source = await Qemu.start({ program: programOf(recipe), args, paused: !recipe.guest });
+  const captured = await capture(recipe, source, scratch);
   const { stream, borrowed } = captured;
   const opinion = readStream(stream, {
     ...(recipe.pageSize !== undefined && { pageSize: recipe.pageSize }),

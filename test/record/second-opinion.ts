@@ -199,14 +199,22 @@ class StreamReader {
     } else if (idstr === "s390-storage_attributes") {
       readStorageAttributes(input);
     } else {
-      const length =
-        this.#description?.lengths.get(`${idstr}/${instance | 0}`) ??
-        this.#description?.lengths.get(`${idstr}/${instance}`);
-      const fits = length !== undefined && (!this.#footers || this.#footerAt(input.at + length, id));
-      if (fits) input.at += length;
-      else if (this.#footers && !this.#own) while (!this.#footerAt(input.at, id)) input.at++;
-      else throw new Error(`Length ${length} of ${idstr}/${instance} at ${input.at} cannot be right`);
+      this.#skipDevice(idstr, instance, id);
     }
+  }
+
+  /**
+   * By the description where it is right. It is not for arrays with absent elements (s390_css): it gives the size of
+   * the first element for all. Then the next footer of this section decides; that it was no accident shows in the rest
+   * of the walk, which has to end exactly at the description.
+   */
+  #skipDevice(idstr: string, instance: number, id: number): void {
+    const input = this.#in;
+    const length = this.#description?.lengths.get(`${idstr}/${instance}`);
+    const fits = length !== undefined && (!this.#footers || this.#footerAt(input.at + length, id));
+    if (fits) input.at += length;
+    else if (this.#footers) while (!this.#footerAt(input.at, id)) input.at++;
+    else throw new Error(`Length ${length} of ${idstr}/${instance} at ${input.at} cannot be right`);
   }
 
   #footerAt(at: number, id: number): boolean {
