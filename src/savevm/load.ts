@@ -336,7 +336,12 @@ export class LoadSession implements LoadLoop {
   }
 
   *#footer(reader: Reader, header: SectionHeader): Decode<void> {
-    if (this.#footers === "detect") this.#footers = yield* footerAhead(reader);
+    if (this.#footers === "detect") {
+      // A 0 where a footer may be is EOF, or data that the device's description forgot. Footers came together with the
+      // configuration: where there is one, do not let the stream end unnoticed.
+      const ahead = yield* footerAhead(reader);
+      this.#footers = ahead || (this.#configuration !== null && reader.peekU8() === QEMU_VM_EOF);
+    }
     if (this.#footers) yield* readSectionFooter(reader, header);
   }
 

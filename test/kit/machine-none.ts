@@ -38,7 +38,7 @@ export class NoRam implements SaveVMHandlers {
     for (;;) {
       if (!reader.has(8)) yield 8;
       const word = reader.u64();
-      if (word === EOS) return () => void this.commits++;
+      if (word === EOS) return () => void (this.commits += 1);
       if (word !== MEM_SIZE) throw new RamError("PAGE_FLAGS", `Load ram: the word is ${word}`);
     }
   }
