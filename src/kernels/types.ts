@@ -13,7 +13,8 @@
  *
  * On shared memory, marks that another thread may be setting (the source of {@link Kernels.bitmapMergeClear}, the
  * byte map of {@link Kernels.byteMapMerge}, the bitmap of {@link Kernels.encodePages}) are taken by atomic
- * operations, and set bits are never lost. All other regions must not change during a call.
+ * operations, and no mark is lost. Guest pages may change while they are encoded, since they are then marked again.
+ * All other regions must not change during a call.
  */
 export interface Kernels {
   /** Which implementation this is. */

@@ -13,9 +13,12 @@ describe.each(["wasm", "js"] as const)("%s kernels at the very end of 4 GiB", (i
   test("pages, the last ones, are tested, compared and hashed", () => {
     bytes.fill(0, END - 8 * 4096);
     expect(kernels.zeroPageMask(END - 5 * 4096, 4096, 5)).toBe(31);
-    bytes[END - 1] = 1;
+    bytes[END - 300] = 1;
     expect(kernels.zeroPageMask(END - 5 * 4096, 4096, 5)).toBe(15);
+    expect(kernels.zeroPageMask(END - 4 * 4096, 4096, 4)).toBe(7);
     expect(kernels.changedPageMask(0, END - 3 * 4096, 4096, 3)).toBe(4);
+    expect(kernels.changedPageMask(END - 3 * 4096, 0, 4096, 3)).toBe(4);
+    expect(kernels.changedPageMask(END - 2 * 4096, 0, 4096, 2)).toBe(2);
     kernels.hashPages64(END - 4096, 4096, 1, END - 8192);
     kernels.hashPages64(0, 4096, 1, 8192);
     expect(bytes.slice(END - 8192, END - 8184)).not.toEqual(bytes.slice(8192, 8200));

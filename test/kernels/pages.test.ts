@@ -2,10 +2,10 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { IMPLEMENTATIONS, noise, runGuarded } from "./kit.js";
 
-const pageSizes = fc.constantFrom(256, 512, 1024, 4096, 16384);
+const pageSizes = fc.constantFrom(256, 512, 1024, 4096);
 
 describe.each(IMPLEMENTATIONS)("%s", (_name, make) => {
-  const on = make(24);
+  const on = make(6);
   const { kernels } = on;
 
   test("zeroPageMask, pages zero but for at most one byte each, tells which are zero", () => {
@@ -41,7 +41,7 @@ describe.each(IMPLEMENTATIONS)("%s", (_name, make) => {
   test("zeroPageMask, 32 zero pages, is unsigned", () => {
     on.bytes().fill(0);
     expect(kernels.zeroPageMask(3, 256, 32)).toBe(0xffffffff);
-    expect(kernels.zeroPageMask(3, 65536, 17)).toBe(0x1ffff);
+    expect(kernels.zeroPageMask(3, 65536, 5)).toBe(31);
     expect(kernels.zeroPageMask(3, 256, 0)).toBe(0);
   });
 
@@ -51,7 +51,7 @@ describe.each(IMPLEMENTATIONS)("%s", (_name, make) => {
       fc.property(pageSizes, fc.nat(40), fc.nat(40), fc.array(page, { maxLength: 32 }), (pageSize, a, skew, spots) => {
         const memory = on.bytes();
         memory.set(noise(memory.length, spots.length + a));
-        const b = 786432 + skew;
+        const b = 196608 + skew;
         memory.copyWithin(b, a, a + spots.length * pageSize);
         let expected = 0;
         spots.forEach((spot, i) => {

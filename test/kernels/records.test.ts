@@ -1,18 +1,19 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { DecodePages, EncodePages } from "../../src/kernels/types.js";
+import {
+  RAM_SAVE_FLAG_CONTINUE as CONTINUE,
+  RAM_SAVE_FLAG_PAGE as PAGE,
+  RAM_SAVE_FLAG_ZERO as ZERO,
+} from "../../src/stream/constants.js";
 import { IMPLEMENTATIONS, noise, runGuarded, type Bench } from "./kit.js";
-
-const ZERO = 0x02;
-const PAGE = 0x08;
-const CONTINUE = 0x20;
 
 const BITMAP = 16;
 const RECEIVED = 600;
 const RESULT = 1024;
 const NAME = 1100;
 const RAM = 4096 + 3;
-const OUT = 40 * 65536 + 5;
+const OUT = 4 * 65536 + 5;
 
 const NAME_BYTES = [6, ...Buffer.from("pc.ram")];
 
@@ -52,7 +53,7 @@ function bit(memory: Uint8Array, address: number, index: number): boolean {
 }
 
 describe.each(IMPLEMENTATIONS)("%s", (_name, make) => {
-  const on = make(48);
+  const on = make(8);
   const { kernels } = on;
 
   test("encodePages, random windows and room, writes the specified records and takes their bits", () => {
@@ -253,6 +254,8 @@ describe.each(IMPLEMENTATIONS)("%s", (_name, make) => {
   });
 
   test("encodePages then decodePages, 64 KiB pages, rebuild the window elsewhere", () => {
+    const on = make(40);
+    const { kernels } = on;
     const pages = 12;
     paint(on, { pageSize: 65536, seed: 3, pages: Array.from({ length: pages }, (_, i) => [true, i % 4 === 1]) });
     const out = RAM + pages * 65536;
