@@ -22,12 +22,12 @@ import { createParallel, createSerial, isaParallel, isaSerial } from "./devices/
 import { createI8042, createKeyboard, createMouse, i8042, keyboard, mouse } from "./devices/ps2.js";
 import { registerCore, registerGlobalState, registerProcessors, type MachineOptions } from "./machine.js";
 
-/** QEMU 7.2's machine `isapc`: a PC from before PCI and APIC, registered in QEMU's order. */
+/** QEMU 7.2's machine `isapc`: a PC from before PCI, whose usual CPU (a 486) has no APIC, registered in QEMU's order. */
 export function createIsapc(options: MachineOptions = {}, ram?: SaveVMHandlers) {
   const { serials = 0, parallels = 0 } = options;
   const registry = new StateRegistry();
   const { timers } = registerCore(registry, ram, options.counting);
-  const processors = registerProcessors(registry, options, false);
+  const processors = registerProcessors(registry, options);
   registry.register(fwCfg, createFwCfg());
   const dma = [createI8257(0), createI8257(1)];
   for (const chip of dma) registry.register(i8257, chip);

@@ -1,5 +1,5 @@
 import type { SaveVMHandlers } from "../../src/registry/handlers.js";
-import { StateRegistry } from "../../src/registry/registry.js";
+import type { StateRegistry } from "../../src/registry/registry.js";
 import { apic, createApic, createKvmvapic, kvmvapic } from "./devices/apic.js";
 import {
   clock,
@@ -20,6 +20,8 @@ import { createX86Cpu, x86Cpu, type X86Cpu } from "./devices/cpu-x86.js";
 export interface MachineOptions {
   readonly cpus?: number;
   readonly cpuModel?: Partial<CpuModel>;
+  /** Local APICs; absent, the machine's usual CPU decides. */
+  readonly apic?: boolean;
   /** The firmware's help for the task priority register: one more device, with the first CPU. */
   readonly vapic?: boolean;
   readonly counting?: InstructionCounting;
@@ -53,11 +55,10 @@ export function registerCore(registry: StateRegistry, ram: SaveVMHandlers = noRa
   return { timers };
 }
 
-/** The processors, each followed by its APIC. The ISA PC has none. */
+/** The processors, each followed by its APIC. */
 export function registerProcessors(
   registry: StateRegistry,
-  { cpus = 1, cpuModel, vapic = false }: MachineOptions,
-  hasApic: boolean,
+  { cpus = 1, cpuModel, vapic = false, apic: hasApic = false }: MachineOptions,
 ): Processor[] {
   return Array.from({ length: cpus }, (_, instanceId) => {
     const processor = {

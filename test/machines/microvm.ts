@@ -17,7 +17,7 @@ export function createMicrovm(options: MicrovmOptions = {}, ram?: SaveVMHandlers
   const { timers } = registerCore(registry, ram, options.counting);
   const firmware = createFwCfg();
   registry.register(fwCfg, firmware);
-  const processors = registerProcessors(registry, options, true);
+  const processors = registerProcessors(registry, { apic: true, ...options });
   const ioapics = Array.from({ length: acpi ? 2 : 1 }, createIoapic);
   for (const chip of ioapics) registry.register(ioapic, chip);
   if (acpi) registry.register(acpiGed, createAcpiGed());

@@ -148,7 +148,7 @@ export const fwCfg = vmstate("fw_cfg", {
   minimumVersion: 1,
   fields: [
     u16("cur_entry"),
-    u32AsU16("cur_offset", { exists: (_, version) => version === 1 }),
+    u32AsU16("cur_offset", { exists: (_, version) => version === 1, memorySize: 4 }),
     u32("cur_offset", { since: 2 }),
   ],
   subsections: [fwCfgDma, fwCfgAcpi],

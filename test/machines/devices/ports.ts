@@ -11,7 +11,7 @@ const FIFO_SIZE = 16;
 
 const fifo8 = vmstate("Fifo8", {
   ...V1,
-  fields: [vbuffer("data", "capacity"), u32("head"), u32("num")],
+  fields: [vbuffer("data", "capacity", { since: 1 }), u32("head"), u32("num")],
 });
 
 const createFifo = (): DeviceOf<typeof fifo8> => ({
