@@ -15,6 +15,10 @@ export interface Limits {
   readonly containerElements: number;
   /** Bytes of one device section that may be held while nothing says where it ends. */
   readonly deviceBytes: number;
+  /** Sections and commands that a tool lists; a live migration of an hour has about 40,000. */
+  readonly elements: number;
+  /** Pages of all RAMBlocks of a machine that only the stream knows: bounds what is kept per page. */
+  readonly ramPages: number;
 }
 
 export const DEFAULT_LIMITS: Limits = Object.freeze({
@@ -24,6 +28,8 @@ export const DEFAULT_LIMITS: Limits = Object.freeze({
   machineNameBytes: 4096,
   containerElements: 1 << 16,
   deviceBytes: 32 << 20,
+  elements: 1 << 18,
+  ramPages: 2 ** 28,
 });
 
 /** Ceilings on a state schema (a `-dump-vmstate` file). QEMU's own: 1 MB, 5 levels, about 4000 fields. */
