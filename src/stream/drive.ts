@@ -1,4 +1,4 @@
-import { StreamError } from "../errors.js";
+import { ChannelError, StreamError } from "../errors.js";
 import type { Reader } from "./reader.js";
 import type { AsyncSink, AsyncSource, SyncSink, SyncSource } from "./io.js";
 import type { Writer } from "./writer.js";
@@ -30,32 +30,60 @@ function truncated(reader: Reader, need: number): StreamError {
   });
 }
 
+/** Empty chunks in a row that are taken for a slow source; more of them are a source that will never deliver. */
+const EMPTY_CHUNKS = 1 << 16;
+
+/** Push chunks until `need` bytes are there; called with every chunk that was read. */
+class Feeder {
+  readonly #reader: Reader;
+  #empty = 0;
+
+  constructor(reader: Reader) {
+    this.#reader = reader;
+  }
+
+  /**
+   * @throws StreamError TRUNCATED for the end of the source (null); ChannelError CHANNEL_FAILED when it hands over
+   *   nothing but empty chunks
+   */
+  take(chunk: Uint8Array | null, need: number): void {
+    if (chunk === null) throw truncated(this.#reader, need);
+    this.#empty = chunk.length === 0 ? this.#empty + 1 : 0;
+    if (this.#empty > EMPTY_CHUNKS) {
+      const message = `Read from the channel: ${this.#empty} chunks in a row were empty`;
+      throw new ChannelError("CHANNEL_FAILED", message, { offset: this.#reader.offset + this.#reader.available });
+    }
+    this.#reader.push(chunk);
+  }
+}
+
 /**
  * Run `decode` on a synchronous source.
- * @throws StreamError TRUNCATED when the source ends first; TypeError if a hook returned a promise
+ * @throws StreamError TRUNCATED when the source ends first; TypeError if a hook returned a promise; ChannelError
+ *   CHANNEL_FAILED when the source hands over nothing but empty chunks
  */
 export function decodeSync<T>(decode: Decode<T>, reader: Reader, source: SyncSource): T {
+  const feeder = new Feeder(reader);
   let step = decode.next();
   while (!step.done) {
     const need = step.value;
-    if (typeof need !== "number") {
-      step = decode.throw(new TypeError("Load synchronously: a hook returned a promise"));
-      continue;
+    let failure: { error: unknown } | null = null;
+    try {
+      if (typeof need !== "number") throw new TypeError("Load synchronously: a hook returned a promise");
+      while (!reader.has(need)) feeder.take(source.read(), need);
+    } catch (error) {
+      failure = { error };
     }
-    let ended = false;
-    while (!ended && !reader.has(need)) {
-      const chunk = source.read();
-      if (chunk === null) ended = true;
-      else reader.push(chunk);
-    }
-    step = ended ? decode.throw(truncated(reader, need)) : decode.next();
+    step = failure === null ? decode.next() : decode.throw(failure.error);
   }
   return step.value;
 }
 
 /**
- * Run `decode` on an asynchronous source, awaiting only when bytes lack.
- * @throws StreamError TRUNCATED when the source ends first
+ * Run `decode` on an asynchronous source, awaiting only when bytes lack. What goes wrong meanwhile is thrown into
+ * `decode`, so that it can clean up. The source is not cancelled: whoever made it decides what becomes of it.
+ * @throws StreamError TRUNCATED when the source ends first; ChannelError CHANNEL_FAILED when it hands over nothing
+ *   but empty chunks; the signal's reason
  */
 export async function decodeAsync<T>(
   decode: Decode<T>,
@@ -63,6 +91,8 @@ export async function decodeAsync<T>(
   source: AsyncSource | SyncSource,
   { signal }: DriveOptions = {},
 ): Promise<T> {
+  signal?.throwIfAborted();
+  const feeder = new Feeder(reader);
   const abort = abortable(signal);
   try {
     let step = decode.next();
@@ -72,11 +102,9 @@ export async function decodeAsync<T>(
       try {
         if (typeof need !== "number") await abort.race(need);
         else {
-          while (failure === null && !reader.has(need)) {
+          while (!reader.has(need)) {
             const read = source.read();
-            const chunk = isPromise(read) ? await abort.race(read) : read;
-            if (chunk === null) failure = { error: truncated(reader, need) };
-            else reader.push(chunk);
+            feeder.take(isPromise(read) ? await abort.race(read) : read, need);
           }
         }
         signal?.throwIfAborted();
@@ -91,23 +119,41 @@ export async function decodeAsync<T>(
   }
 }
 
-/** Run `encode`, writing to a synchronous sink at every yield and at the end. */
+/**
+ * Run `encode`, writing to a synchronous sink at every yield and at the end.
+ * @throws what the sink throws, after `encode` has seen it; TypeError if a hook returned a promise
+ */
 export function encodeSync<T>(encode: Encode<T>, writer: Writer, sink: SyncSink): T {
+  let step = encode.next();
   for (;;) {
-    const step = encode.next();
-    for (const chunk of writer.take()) sink.write(chunk);
-    if (step.done) return step.value;
-    if (step.value !== undefined) encode.throw(new TypeError("Save synchronously: a hook returned a promise"));
+    let failure: { error: unknown } | null = null;
+    try {
+      for (const chunk of writer.take()) sink.write(chunk);
+      if (!step.done && step.value !== undefined) {
+        throw new TypeError("Save synchronously: a hook returned a promise");
+      }
+    } catch (error) {
+      failure = { error };
+    }
+    if (step.done) {
+      if (failure !== null) throw failure.error;
+      return step.value;
+    }
+    step = failure === null ? encode.next() : encode.throw(failure.error);
   }
 }
 
-/** Run `encode`, awaiting the sink at every yield and at the end. */
+/**
+ * Run `encode`, awaiting the sink at every yield and at the end. The sink is neither closed nor aborted.
+ * @throws what the sink throws, after `encode` has seen it; the signal's reason
+ */
 export async function encodeAsync<T>(
   encode: Encode<T>,
   writer: Writer,
   sink: AsyncSink | SyncSink,
   { signal }: DriveOptions = {},
 ): Promise<T> {
+  signal?.throwIfAborted();
   const abort = abortable(signal);
   try {
     let step = encode.next();

@@ -8,7 +8,9 @@ export interface SyncSource {
 
 export interface AsyncSource {
   read(): PromiseLike<Uint8Array | null> | Uint8Array | null;
-  /** Nobody will read on: release what is underneath. */
+  /** All that was wanted has been read: leave the rest to whoever owns the stream. */
+  release?(): PromiseLike<void> | void;
+  /** Reading failed or was given up: tell the other side. */
   cancel?(reason: unknown): PromiseLike<void> | void;
 }
 

@@ -7,9 +7,10 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const ESCAPED = /(?<![\ud800-\udbff])[\udc80-\udcff]/;
 
+/** The name that these bytes are, as text that {@link encodeName} turns back into them. */
 export function decodeName(bytes: Uint8Array): string {
   // A shared buffer cannot be decoded in browsers; names are short, so a copy costs nothing.
-  const plain = bytes.slice();
+  const plain = new Uint8Array(bytes);
   try {
     return decoder.decode(plain);
   } catch {
@@ -17,7 +18,13 @@ export function decodeName(bytes: Uint8Array): string {
   }
 }
 
+/** The bytes of a name, see {@link decodeName}. */
 export function encodeName(text: string): Uint8Array<ArrayBuffer> {
   if (!ESCAPED.test(text)) return encoder.encode(text);
-  return Uint8Array.from(text, (char) => char.charCodeAt(0) & 0xff);
+  const bytes: number[] = [];
+  for (const char of text) {
+    if (ESCAPED.test(char)) bytes.push(char.charCodeAt(0) & 0xff);
+    else bytes.push(...encoder.encode(char));
+  }
+  return Uint8Array.from(bytes);
 }

@@ -65,7 +65,9 @@ export class Reader {
   }
 
   u8(): number {
-    return this.#view.getUint8(this.#pos++);
+    const value = this.#view.getUint8(this.#pos);
+    this.#pos += 1;
+    return value;
   }
 
   u16(): number {
@@ -87,7 +89,9 @@ export class Reader {
   }
 
   i8(): number {
-    return this.#view.getInt8(this.#pos++);
+    const value = this.#view.getInt8(this.#pos);
+    this.#pos += 1;
+    return value;
   }
 
   i16(): number {
@@ -216,25 +220,21 @@ export class Reader {
 
   /** Make `n` bytes contiguous: the rest of this chunk, and of the last one touched only what is needed. */
   #join(n: number): void {
+    if (this.#pos === this.#chunk.length) this.#next();
     const rest = this.#chunk.length - this.#pos;
-    if (rest === 0) {
-      this.#next();
-      if (this.#chunk.length >= n) return;
-      this.#join(n);
-      return;
-    }
+    if (rest >= n) return;
     const joined = new Uint8Array(n);
     joined.set(this.#chunk.subarray(this.#pos));
     let filled = rest;
     while (filled < n) {
-      const chunk = this.#shift();
+      const chunk = this.#queue[this.#first] ?? EMPTY;
       const step = Math.min(chunk.length, n - filled);
       joined.set(step === chunk.length ? chunk : chunk.subarray(0, step), filled);
       filled += step;
-      if (step < chunk.length) {
-        this.#first--;
+      if (step === chunk.length) this.#shift();
+      else {
         this.#queue[this.#first] = chunk.subarray(step);
-        this.#queued += chunk.length - step;
+        this.#queued -= step;
       }
     }
     this.#enter(joined);
@@ -243,5 +243,5 @@ export class Reader {
 
 /** Lenient UTF-8, for text that is only shown or parsed as JSON. */
 export function decodeText(bytes: Uint8Array): string {
-  return utf8.decode(bytes.slice());
+  return utf8.decode(new Uint8Array(bytes));
 }

@@ -16,7 +16,8 @@ export class BytesSink implements SyncSink {
   }
 
   write(chunk: Uint8Array): void {
-    this.#chunks.push(chunk.slice());
+    // Not slice(): that of a Node Buffer is no copy.
+    this.#chunks.push(new Uint8Array(chunk));
     this.#length += chunk.length;
   }
 
@@ -28,7 +29,7 @@ export class BytesSink implements SyncSink {
 
 /**
  * Adapt a WritableStream or a sink to one shape. A WritableStream may hold on to a chunk after its write has settled
- * (a TransformStream does), so it is given copies.
+ * (a TransformStream does), so it is given copies; its lock is released when it is closed or aborted.
  */
 export function toSink(output: Writable): AsyncSink {
   if (!("getWriter" in output)) return output;
@@ -37,11 +38,15 @@ export function toSink(output: Writable): AsyncSink {
     async write(chunk) {
       await guarded(async () => {
         await writer.ready;
-        await writer.write(chunk.slice());
+        await writer.write(new Uint8Array(chunk));
       });
     },
-    close: () => guarded(() => writer.close()),
-    abort: (reason) => writer.abort(reason),
+    async close() {
+      await guarded(() => writer.close()).finally(() => writer.releaseLock());
+    },
+    async abort(reason) {
+      await writer.abort(reason).finally(() => writer.releaseLock());
+    },
   };
 }
 

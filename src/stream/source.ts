@@ -17,7 +17,9 @@ export function bytesSource(...chunks: readonly Uint8Array[]): SyncSource {
 }
 
 /**
- * Adapt bytes, iterables, async iterables, web streams and sources to one shape.
+ * Adapt bytes, iterables, async iterables, web streams and sources to one shape. Releasing or
+ * cancelling one of an iterator calls its `return`, as leaving a loop over it does; the lock of a web stream goes at its
+ * end, and when it is released (the rest stays readable) or cancelled.
  * @throws TypeError for anything else
  */
 export function toSource(input: Readable): AsyncSource {
@@ -37,8 +39,13 @@ export function toSyncSource(input: Uint8Array | ArrayBuffer | Iterable<Uint8Arr
   const iterator = input[Symbol.iterator]();
   return {
     read() {
-      const { done, value } = iterator.next();
-      return done === true ? null : checked(value);
+      let result: IteratorResult<Uint8Array>;
+      try {
+        result = iterator.next();
+      } catch (cause) {
+        throw failed(cause);
+      }
+      return result.done === true ? null : checked(result.value);
     },
   };
 }
@@ -49,25 +56,51 @@ function checked(chunk: unknown): Uint8Array {
 }
 
 function iteratorSource(iterator: Iterator<Uint8Array> | AsyncIterator<Uint8Array>): AsyncSource {
+  let waiting = false;
   return {
     async read() {
-      const { done, value } = await guarded(async () => iterator.next());
-      return done === true ? null : checked(value);
+      waiting = true;
+      try {
+        const { done, value } = await guarded(async () => iterator.next());
+        return done === true ? null : checked(value);
+      } finally {
+        waiting = false;
+      }
     },
-    async cancel() {
-      await iterator.return?.();
-    },
+    release: leave,
+    cancel: leave,
   };
+
+  async function leave(): Promise<void> {
+    // A generator that waits inside next() answers return() only after that: it may never come, so nobody waits.
+    const returned = Promise.resolve(iterator.return?.());
+    if (waiting) returned.catch(() => undefined);
+    else await returned;
+  }
 }
 
 function streamSource(stream: ReadableStream<Uint8Array>): AsyncSource {
   const reader = stream.getReader();
+  let ended = false;
   return {
     async read() {
+      if (ended) return null;
       const { done, value } = await guarded(() => reader.read());
-      return done ? null : checked(value);
+      if (!done) return checked(value);
+      ended = true;
+      reader.releaseLock();
+      return null;
     },
-    cancel: (reason) => reader.cancel(reason),
+    release() {
+      if (ended) return;
+      ended = true;
+      reader.releaseLock();
+    },
+    async cancel(reason) {
+      if (ended) return;
+      ended = true;
+      await reader.cancel(reason).finally(() => reader.releaseLock());
+    },
   };
 }
 
@@ -77,6 +110,10 @@ async function guarded<T>(read: () => Promise<T>): Promise<T> {
     return await read();
   } catch (cause) {
     if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
-    throw new ChannelError("CHANNEL_FAILED", "Read from the channel: it failed", { cause });
+    throw failed(cause);
   }
+}
+
+function failed(cause: unknown): ChannelError {
+  return new ChannelError("CHANNEL_FAILED", "Read from the channel: it failed", { cause });
 }

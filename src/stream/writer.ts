@@ -67,7 +67,8 @@ export class Writer {
   /** A copy of `bytes`. */
   bytes(bytes: Uint8Array): void {
     if (bytes.length > SEGMENT >> 1) {
-      this.reference(bytes.slice());
+      // Not slice(): that of a Node Buffer is no copy.
+      this.reference(new Uint8Array(bytes));
       return;
     }
     this.#room(bytes.length);
