@@ -51,12 +51,12 @@ export class JsonWriter {
   }
 }
 
-/** A JSON string in ASCII. */
+/** A JSON string in ASCII, with the capital hex digits of QEMU's writer. */
 function quote(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\u007f-\uffff]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return JSON.stringify(text).replace(/\\(?:u([0-9a-f]{4})|.)|[\u007f-\uffff]/g, (found, hex: string | undefined) => {
+    if (hex === undefined && found.startsWith("\\")) return found;
+    return `\\u${(hex ?? found.charCodeAt(0).toString(16).padStart(4, "0")).toUpperCase()}`;
+  });
 }
 
 /** What differs between releases in the JSON description. */

@@ -126,11 +126,11 @@ describe("JsonWriter", () => {
   it("text: quotes, backslashes and anything not ASCII are escaped", () => {
     const json = new JsonWriter();
     json.startObject();
-    json.string('k"', "a\\b\u00e9\n");
+    json.string('k"', "a\\u00e9b\u00e9\n\u001f");
     json.integer("n", -5);
     json.endObject();
-    expect(json.toString()).toBe('{"k\\"": "a\\\\b\\u00e9\\n", "n": -5}');
-    expect(JSON.parse(json.toString())).toEqual({ 'k"': "a\\b\u00e9\n", n: -5 });
+    expect(json.toString()).toBe('{"k\\"": "a\\\\u00e9b\\u00E9\\n\\u001F", "n": -5}');
+    expect(JSON.parse(json.toString())).toEqual({ 'k"': "a\\u00e9b\u00e9\n\u001f", n: -5 });
   });
 });
 
