@@ -1,4 +1,3 @@
-import type { SaveVMHandlers } from "../../src/registry/handlers.js";
 import { StateRegistry } from "../../src/registry/registry.js";
 import { createI8259, i8259 } from "./devices/apic.js";
 import {
@@ -23,10 +22,14 @@ import { createI8042, createKeyboard, createMouse, i8042, keyboard, mouse } from
 import { registerCore, registerGlobalState, registerProcessors, type MachineOptions } from "./machine.js";
 
 /** QEMU 7.2's machine `isapc`: a PC from before PCI, whose usual CPU (a 486) has no APIC, registered in QEMU's order. */
-export function createIsapc(options: MachineOptions = {}, ram?: SaveVMHandlers) {
-  const { serials = 0, parallels = 0 } = options;
+export function createIsapc(options: MachineOptions = {}) {
+  const { serials = 0, parallels = 0, ramBytes = 1 << 20 } = options;
   const registry = new StateRegistry();
-  const { timers } = registerCore(registry, ram, options.counting);
+  const { timers, blocks } = registerCore(
+    registry,
+    { "pc.ram": ramBytes, "pc.rom": 128 << 10, "pc.bios": 64 << 10 },
+    options,
+  );
   const processors = registerProcessors(registry, options);
   registry.register(fwCfg, createFwCfg());
   const dma = [createI8257(0), createI8257(1)];
@@ -59,6 +62,7 @@ export function createIsapc(options: MachineOptions = {}, ram?: SaveVMHandlers) 
   return {
     machine: "isapc",
     registry,
+    blocks,
     timers,
     processors,
     dma,

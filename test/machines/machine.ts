@@ -1,3 +1,6 @@
+import { RAMBlockList } from "../../src/ram/block.js";
+import { RAM_IDSTR, RAM_VERSION, RamHandler } from "../../src/ram/handler.js";
+import type { RamOptions } from "../../src/ram/options.js";
 import type { SaveVMHandlers } from "../../src/registry/handlers.js";
 import type { StateRegistry } from "../../src/registry/registry.js";
 import { apic, createApic, createKvmvapic, kvmvapic } from "./devices/apic.js";
@@ -18,6 +21,10 @@ import { createX86Cpu, x86Cpu, type X86Cpu } from "./devices/cpu-x86.js";
 /** What every machine here is made of, apart from its devices. */
 
 export interface MachineOptions {
+  /** Size of the guest's main memory. */
+  readonly ramBytes?: number;
+  /** How RAM travels. */
+  readonly ram?: Partial<RamOptions>;
   readonly cpus?: number;
   readonly cpuModel?: Partial<CpuModel>;
   /** Local APICs; absent, the machine's usual CPU decides. */
@@ -29,9 +36,6 @@ export interface MachineOptions {
   readonly serials?: number;
   readonly parallels?: number;
 }
-
-/** RAM of a machine whose devices alone matter. */
-const noRam: SaveVMHandlers = {};
 
 const noDirtyBitmaps: SaveVMHandlers = { isActive: () => false };
 
@@ -45,14 +49,19 @@ export interface Processor {
   readonly apic: Apic | null;
 }
 
+/** Bytes of the blocks of guest memory, by name. */
+export type Memory = Readonly<Record<string, number>>;
+
 /** What is registered before any device, as QEMU does: section ids 0 to 3. */
-export function registerCore(registry: StateRegistry, ram: SaveVMHandlers = noRam, counting?: InstructionCounting) {
+export function registerCore(registry: StateRegistry, memory: Memory, { counting, ram }: MachineOptions) {
+  const blocks = new RAMBlockList();
+  for (const [name, bytes] of Object.entries(memory)) blocks.addGlobal(name, new Uint8Array(bytes));
   const timers = createClock(counting);
   registry.register(clock, timers);
   registry.register(replay, createReplay());
-  registry.registerLive("ram", ram, { version: 4 });
+  registry.registerLive(RAM_IDSTR, new RamHandler(blocks, { pageSize: 4096, ...ram }), { version: RAM_VERSION });
   registry.registerLive("dirty-bitmap", noDirtyBitmaps, { version: 1 });
-  return { timers };
+  return { timers, blocks };
 }
 
 /** The processors, each followed by its APIC. */

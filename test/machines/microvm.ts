@@ -1,4 +1,3 @@
-import type { SaveVMHandlers } from "../../src/registry/handlers.js";
 import { StateRegistry } from "../../src/registry/registry.js";
 import { createI8259, createIoapic, i8259, ioapic } from "./devices/apic.js";
 import { acpiGed, createAcpiGed, createFwCfg, createI8254, createRtc, fwCfg, i8254, rtc } from "./devices/board.js";
@@ -11,10 +10,10 @@ export interface MicrovmOptions extends MachineOptions {
 }
 
 /** QEMU 7.2's machine `microvm`: a PC without PCI, registered in QEMU's order. */
-export function createMicrovm(options: MicrovmOptions = {}, ram?: SaveVMHandlers) {
-  const { acpi = true, serials = 0 } = options;
+export function createMicrovm(options: MicrovmOptions = {}) {
+  const { acpi = true, serials = 0, ramBytes = 1 << 20 } = options;
   const registry = new StateRegistry();
-  const { timers } = registerCore(registry, ram, options.counting);
+  const { timers, blocks } = registerCore(registry, { "microvm.ram": ramBytes, "pc.bios": 64 << 10 }, options);
   const firmware = createFwCfg();
   registry.register(fwCfg, firmware);
   const processors = registerProcessors(registry, { apic: true, ...options });
@@ -33,6 +32,7 @@ export function createMicrovm(options: MicrovmOptions = {}, ram?: SaveVMHandlers
   return {
     machine: "microvm",
     registry,
+    blocks,
     timers,
     firmware,
     processors,

@@ -218,6 +218,17 @@ export const ideDrive = vmstate("ide_drive", {
   subsections: [pioTransfer, tray, mediaEvents],
 });
 
+/** What reset leaves in the registers of a drive that is not there. */
+const EMPTY_DRIVE = {
+  mult_sectors: 16,
+  nsector: 1,
+  sector: 1,
+  lcyl: 0xff,
+  hcyl: 0xff,
+  select: 0xa0,
+  status: 0x50,
+};
+
 /** A bus with two drives on it, as reset leaves them. */
 export interface IdeBus {
   readonly state: DeviceOf<typeof ideBus>;
@@ -227,7 +238,7 @@ export interface IdeBus {
 export function createIdeBus(): IdeBus {
   const bus = blank(ideBus);
   const drives = Array.from({ length: 2 }, () =>
-    blank(ideDrive, { bus, io_buffer: new Uint8Array(IO_BUFFER), io_buffer_total_len: IO_BUFFER }),
+    blank(ideDrive, { ...EMPTY_DRIVE, bus, io_buffer: new Uint8Array(IO_BUFFER), io_buffer_total_len: IO_BUFFER }),
   );
   return { state: bus, drives };
 }
