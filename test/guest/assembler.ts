@@ -62,7 +62,7 @@ function parse(source: string) {
         labels.set(label, bytes.length);
       } else if (fixup) {
         const kind = fixupKind(fixup[2] ?? "abs32", line);
-        fixups.push({ at: bytes.length, kind, name: fixup[1]!, line });
+        fixups.push({ at: bytes.length, kind, name: fixup[1], line });
         for (let i = 0; i < FIXUP_SIZES[kind]; i++) bytes.push(0);
       } else {
         if (!/^([0-9A-Fa-f]{2})+$/.test(token)) throw new RangeError(`Line ${line}: cannot read ${token}`);

@@ -94,7 +94,7 @@ export function windowProblems(header: GuestHeader, window: Uint8Array): string[
     const wrong = words.findIndex((value, word) => word >= split && value !== expectedWord(newest, page, word));
     if (wrong >= 0) {
       const expected = expectedWord(newest, page, wrong);
-      problems.push(`page ${page} word ${wrong} is ${hex(words[wrong]!)}, not ${hex(expected)} of pass ${newest}`);
+      problems.push(`page ${page} word ${wrong} is ${hex(words[wrong])}, not ${hex(expected)} of pass ${newest}`);
     }
   }
   return problems;

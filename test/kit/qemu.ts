@@ -28,7 +28,7 @@ export function qemuProgram(): string {
 export function qemuVersion(program = qemuProgram()): string {
   const result = spawnSync(program, ["--version"], { encoding: "utf8" });
   if (result.status !== 0) throw new Error(program === qemuProgram() ? INSTALL_HINT : `Cannot run ${program}`);
-  return result.stdout.split("\n")[0]!.replace("QEMU emulator version ", "");
+  return result.stdout.split("\n")[0].replace("QEMU emulator version ", "");
 }
 
 export interface GuestArgs {
@@ -213,9 +213,9 @@ export class Qemu implements AsyncDisposable {
       /^ *([0-9a-f]{16})-([0-9a-f]{16}) \(prio -?\d+, (?:ram|rom|romd|nv-ram)\): (\S+)(?: @([0-9a-f]{16}))?/gm,
     );
     return Array.from(lines, ([, first, last, region, offset]) => {
-      const address = Number.parseInt(first!, 16);
-      const length = Number.parseInt(last!, 16) - address + 1;
-      return { region: region!, offset: Number.parseInt(offset ?? "0", 16), address, length };
+      const address = Number.parseInt(first, 16);
+      const length = Number.parseInt(last, 16) - address + 1;
+      return { region: region, offset: Number.parseInt(offset ?? "0", 16), address, length };
     });
   }
 

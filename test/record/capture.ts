@@ -16,6 +16,9 @@ export interface Capture {
   readonly header: GuestHeader | null;
 }
 
+/** Rounds over RAM that a live recording waits for. */
+const LIVE_ROUNDS = 5;
+
 /** Long enough for part of RAM, too short for all of it at the bandwidth of the recipes. */
 const POSTCOPY_AFTER_MS = 300;
 
@@ -62,8 +65,11 @@ async function captureToFile(recipe: Recipe, source: Qemu, path: string): Promis
   await source.execute("migrate", { uri: `exec:cat > ${path}` });
   if (recipe.capture === "live") {
     await source.poll("several rounds over RAM", 60_000, async () => {
-      const { ram } = await source.migrationInfo();
-      return (ram?.["dirty-sync-count"] ?? 0) >= 6 ? true : undefined;
+      const { status, ram } = await source.migrationInfo();
+      const rounds = ram?.["dirty-sync-count"] ?? 0;
+      // With XBZRLE a round may become so short that QEMU finishes by itself.
+      if (status === "completed" && rounds < LIVE_ROUNDS) throw new Error(`Finished after ${rounds} rounds; try again`);
+      return rounds >= LIVE_ROUNDS ? true : undefined;
     });
     await source.configure([], { "max-bandwidth": 1_000_000_000, "downtime-limit": 2000 });
   }

@@ -60,4 +60,5 @@ function holds(file: Uint8Array, page: Buffer): boolean {
   return Buffer.from(file.buffer, file.byteOffset, file.byteLength).includes(page.subarray(start, end));
 }
 
-const isZero = (bytes: Uint8Array) => bytes.every((byte) => byte === 0);
+const ZERO_PAGE = Buffer.alloc(PAGE_SIZE);
+const isZero = (bytes: Uint8Array) => ZERO_PAGE.subarray(0, bytes.byteLength).equals(bytes);

@@ -111,8 +111,8 @@ function applyXbzrle(encoded: Uint8Array, page: Uint8Array): void {
   let at = 0;
   let to = 0;
   const length = () => {
-    const low = encoded[at++]!;
-    return low < 0x80 ? low : (low & 0x7f) | (encoded[at++]! << 7);
+    const low = encoded[at++];
+    return low < 0x80 ? low : (low & 0x7f) | (encoded[at++] << 7);
   };
   while (at < encoded.length) {
     to += length();
