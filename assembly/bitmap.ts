@@ -80,8 +80,8 @@ export function bitmapNextClear(bitmap: usize, from: u32, end: u32): u32 {
     if (base == end) return end;
     bits = ~word(bitmap, base, end);
   }
-  // The bits behind the end read as zero, so they look like clear ones.
-  return min(base + <u32>ctz(bits), end);
+  // Bits from the end on read as zero: the one at the end looks clear, none behind it is found.
+  return base + <u32>ctz(bits);
 }
 
 /**
