@@ -1,0 +1,212 @@
+import { MASK_PAGES, RESULT_BYTES, type Arena, type KernelOptions, type Kernels } from "../kernels/index.js";
+import { RAM_SAVE_FLAG_PAGE, RAM_SAVE_FLAG_ZERO } from "../stream/constants.js";
+import type { RAMBlock } from "./block.js";
+import type { MemorySegment } from "./guest-memory.js";
+import { KernelBindings } from "./kernel-bindings.js";
+import { compressBound } from "./page-codec.js";
+import { NAME_BYTES, PageOutput } from "./page-output.js";
+import type { RamStats } from "./stats.js";
+
+/** A run of dirty pages in one segment: it is sent whole. */
+export interface PageRun {
+  readonly block: RAMBlock;
+  readonly segment: MemorySegment;
+  /** First page, counted from the start of the block. */
+  readonly first: number;
+  readonly count: number;
+  /** Whether the first record continues the block of the record before it. */
+  readonly continues: boolean;
+}
+
+/** Writes runs as ZERO and PAGE records; one for each way that memory can be reached. */
+export interface RunEncoder {
+  readonly output: PageOutput;
+  /** Most pages of one run. */
+  readonly maxPages: number;
+  /** `output` has room for the run, were every page to be sent whole. */
+  encode(run: PageRun, stats: RamStats): void;
+}
+
+/** Bytes of records held at once, at least; small enough to stay in the cache of a core. */
+const OUTPUT = 256 << 10;
+/** Pages of one run, at most. */
+const RUN_PAGES = 256;
+const MIN_SCRATCH = 8 << 10;
+
+/** Room for the longest record there is: word, name, lengths, and a page that zlib could not make smaller. */
+export function recordBytes(pageSize: number): number {
+  return 8 + NAME_BYTES + 4 + compressBound(pageSize);
+}
+
+/**
+ * Picks the encoder for a segment: in place where the emulator gave us a scratch region; else, with Wasm kernels and a
+ * plain buffer, on a copy in the arena, since the pages must be copied out in any case; else page by page.
+ */
+export class RunEncoders {
+  readonly arena: Arena;
+  /** In the arena; for records that are made page by page too. */
+  readonly output: PageOutput;
+  readonly #pageSize: number;
+  readonly #bindings: KernelBindings;
+  readonly #copying: RunEncoder;
+  readonly #bySegment = new Map<MemorySegment, RunEncoder>();
+
+  constructor(arena: Arena, pageSize: number, options: KernelOptions) {
+    this.arena = arena;
+    this.#pageSize = pageSize;
+    this.#bindings = new KernelBindings(options);
+    const name = arena.reserve("block name", NAME_BYTES);
+    const output = arena.reserve("page records", Math.max(OUTPUT, 8 * recordBytes(pageSize)));
+    this.output = new PageOutput(arena.kernels, output.address, output.byteLength, name.address);
+    this.#copying = new CopyEncoder(arena, this.output, pageSize);
+  }
+
+  forSegment(segment: MemorySegment): RunEncoder {
+    let encoder = this.#bySegment.get(segment);
+    if (encoder === undefined) {
+      encoder = this.#choose(segment);
+      this.#bySegment.set(segment, encoder);
+    }
+    return encoder;
+  }
+
+  #choose(segment: MemorySegment): RunEncoder {
+    const { memory, scratch } = segment;
+    const enough = MIN_SCRATCH + 2 * recordBytes(this.#pageSize);
+    if (scratch !== null && scratch.length >= enough) {
+      return new InPlaceEncoder(this.#bindings.for(memory), scratch, this.#pageSize);
+    }
+    const isWasm = Object.prototype.toString.call(memory) === "[object WebAssembly.Memory]";
+    if (!isWasm && this.arena.kernels.implementation === "wasm") return this.#copying;
+    return new MaskEncoder(this.#bindings.for(memory), this.output, this.#pageSize);
+  }
+}
+
+/** Mark the first `count` bits: the kernel takes the bits of the pages it writes. */
+function markAll(heap: Uint8Array, bitmap: number, count: number): void {
+  heap.fill(0xff, bitmap, bitmap + Math.ceil(count / 8));
+}
+
+/** Copies a run into the arena and encodes there. */
+class CopyEncoder implements RunEncoder {
+  readonly output: PageOutput;
+  readonly maxPages: number;
+  readonly #kernels: Kernels;
+  readonly #pageSize: number;
+  readonly #window: number;
+  readonly #bitmap: number;
+  readonly #result: number;
+
+  constructor(arena: Arena, output: PageOutput, pageSize: number) {
+    this.output = output;
+    this.#pageSize = pageSize;
+    this.maxPages = Math.max(1, Math.min(RUN_PAGES, (128 << 10) / pageSize));
+    this.#kernels = arena.kernels;
+    this.#window = arena.reserve("copied pages", this.maxPages * pageSize).address;
+    this.#bitmap = arena.reserve("bitmap of a run", RUN_PAGES / 8).address;
+    this.#result = arena.reserve("result", RESULT_BYTES).address;
+  }
+
+  encode({ block, first, count, continues }: PageRun, stats: RamStats): void {
+    const { output } = this;
+    const pageSize = this.#pageSize;
+    const heap = output.heap();
+    heap.set(block.memory.view(first * pageSize, count * pageSize), this.#window);
+    markAll(heap, this.#bitmap, count);
+    const done = this.#kernels.encodePages({
+      ram: this.#window,
+      pageSize,
+      blockPage: first,
+      bitmap: this.#bitmap,
+      first: 0,
+      end: count,
+      name: continues ? 0 : output.name(block),
+      out: output.at,
+      outEnd: output.end,
+      result: this.#result,
+    });
+    output.advance(done.bytes);
+    stats.zeroPages += done.zeroPages;
+    stats.normalPages += done.normalPages;
+  }
+}
+
+/** Works on the emulator's memory alone: bitmap, name and records are in its scratch region. */
+class InPlaceEncoder implements RunEncoder {
+  readonly output: PageOutput;
+  readonly maxPages = RUN_PAGES;
+  readonly #kernels: Kernels;
+  readonly #pageSize: number;
+  readonly #bitmap: number;
+  readonly #result: number;
+
+  constructor(kernels: Kernels, scratch: { offset: number; length: number }, pageSize: number) {
+    this.#kernels = kernels;
+    this.#pageSize = pageSize;
+    this.#result = scratch.offset;
+    this.#bitmap = this.#result + 32;
+    const name = this.#bitmap + RUN_PAGES / 8;
+    const start = name + NAME_BYTES;
+    // More than a core's cache holds would only be slower.
+    const length = Math.min(scratch.offset + scratch.length - start, Math.max(2 * OUTPUT, 8 * recordBytes(pageSize)));
+    this.output = new PageOutput(kernels, start, length, name);
+  }
+
+  encode({ block, segment, first, count, continues }: PageRun, stats: RamStats): void {
+    const { output } = this;
+    const pageSize = this.#pageSize;
+    markAll(output.heap(), this.#bitmap, count);
+    const done = this.#kernels.encodePages({
+      ram: segment.address + (first * pageSize - segment.start),
+      pageSize,
+      blockPage: first,
+      bitmap: this.#bitmap,
+      first: 0,
+      end: count,
+      name: continues ? 0 : output.name(block),
+      out: output.at,
+      outEnd: output.end,
+      result: this.#result,
+    });
+    output.advance(done.bytes);
+    stats.zeroPages += done.zeroPages;
+    stats.normalPages += done.normalPages;
+  }
+}
+
+/** Asks for zero pages in place and copies the others straight into their records. */
+class MaskEncoder implements RunEncoder {
+  readonly output: PageOutput;
+  readonly maxPages = RUN_PAGES;
+  readonly #kernels: Kernels;
+  readonly #pageSize: number;
+
+  constructor(kernels: Kernels, output: PageOutput, pageSize: number) {
+    this.#kernels = kernels;
+    this.output = output;
+    this.#pageSize = pageSize;
+  }
+
+  encode({ block, segment, first, count, continues }: PageRun, stats: RamStats): void {
+    const { output } = this;
+    const pageSize = this.#pageSize;
+    const pages = block.memory.view(first * pageSize, count * pageSize);
+    let address = segment.address + (first * pageSize - segment.start);
+    let mask = 0;
+    for (let i = 0; i < count; i++, address += pageSize) {
+      if (i % MASK_PAGES === 0) {
+        mask = this.#kernels.zeroPageMask(address, pageSize, Math.min(MASK_PAGES, count - i));
+      }
+      const isZero = ((mask >>> (i % MASK_PAGES)) & 1) === 1;
+      const flag = isZero ? RAM_SAVE_FLAG_ZERO : RAM_SAVE_FLAG_PAGE;
+      output.header(block, (first + i) * pageSize, flag, continues || i > 0);
+      if (isZero) {
+        output.u8(0);
+        stats.zeroPages++;
+      } else {
+        output.bytes(pages.subarray(i * pageSize, (i + 1) * pageSize));
+        stats.normalPages++;
+      }
+    }
+  }
+}
