@@ -2,20 +2,20 @@
  * A real QEMU as a test fixture: started, driven through QMP, and always stopped.
  *
  * ```ts
- * await using qemu = await Qemu.start({ args: guestArgs({ machine: "pc", rom }), incoming: "exec:cat vm.mig" });
+ * await using qemu = await Qemu.start({ args: guestArgs({ machine: "pc", rom }), paused: true, incoming: stream });
  * await qemu.waitForMigration();
  * await qemu.cont();
  * await qemu.expectGuestRuns();
  * ```
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HEADER_ADDRESS, PAGE_SIZE, readHeader, windowProblems, type GuestHeader } from "../guest/model.js";
-import { QmpClient } from "./qmp.js";
+import { QmpClient, QmpError } from "./qmp.js";
 
 export const INSTALL_HINT = "QEMU is missing: apt-get install qemu-system-x86 qemu-utils (or set QEMU to its path)";
 
@@ -62,8 +62,8 @@ export interface QemuOptions {
   readonly program?: string;
   /** Do not let the CPUs run yet. */
   readonly paused?: boolean;
-  /** URI to load from; it starts paused when `paused` is set. */
-  readonly incoming?: string;
+  /** URI to load from, or the stream itself; the machine stays paused afterwards when `paused` is set. */
+  readonly incoming?: string | Uint8Array;
   /** Migration capabilities to switch on, before an incoming URI is opened. */
   readonly capabilities?: readonly string[];
   readonly parameters?: Readonly<Record<string, unknown>>;
@@ -86,6 +86,7 @@ export interface MappedRegion {
 }
 
 const POLL_MS = 10;
+const DEATH_MS = 2000;
 
 export class Qemu implements AsyncDisposable {
   readonly directory: string;
@@ -122,7 +123,7 @@ export class Qemu implements AsyncDisposable {
       });
       qemu.#monitor = await Promise.race([QmpClient.connect(qemu.#socketPath), death]);
       await qemu.configure(options.capabilities ?? [], options.parameters ?? {});
-      if (options.incoming !== undefined) await qemu.execute("migrate-incoming", { uri: options.incoming });
+      if (options.incoming !== undefined) await qemu.#open(options.incoming);
       return qemu;
     } catch (error) {
       await qemu[Symbol.asyncDispose]();
@@ -144,8 +145,16 @@ export class Qemu implements AsyncDisposable {
     return this.#monitor;
   }
 
-  execute(command: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
-    return this.monitor.execute(command, args);
+  /** Runs one monitor command; when QEMU died of it (or before), the error says what QEMU said. */
+  async execute(command: string, args: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
+    try {
+      return await this.monitor.execute(command, args);
+    } catch (error) {
+      if (error instanceof QmpError) throw error;
+      // The connection breaks a moment before the process is gone.
+      const code = await Promise.race([this.exited, sleep(DEATH_MS, undefined)]);
+      throw code === undefined ? error : this.#deathReport(code);
+    }
   }
 
   /** Switches migration capabilities on and sets migration parameters. */
@@ -165,6 +174,18 @@ export class Qemu implements AsyncDisposable {
   async migrate(uri: string): Promise<MigrationInfo> {
     await this.execute("migrate", { uri });
     return this.waitForMigration();
+  }
+
+  /**
+   * Sends the machine to the file `path` and returns its bytes. `meanwhile` may turn knobs while it is under way.
+   * The migration counts as completed before the last bytes have passed the pipe, hence the renamed file.
+   */
+  async migrateToFile(path: string, meanwhile?: () => Promise<void>): Promise<Uint8Array> {
+    await this.execute("migrate", { uri: `exec:cat > '${path}.part' && mv '${path}.part' '${path}'` });
+    await meanwhile?.();
+    await this.waitForMigration();
+    await this.poll(`the file ${path}`, 10_000, () => Promise.resolve(existsSync(path) || undefined));
+    return new Uint8Array(await readFile(path));
   }
 
   /**
@@ -199,9 +220,9 @@ export class Qemu implements AsyncDisposable {
   async readMemory(address: number, length: number): Promise<Uint8Array> {
     const path = join(this.directory, "memory");
     await this.execute("pmemsave", { val: address, size: length, filename: path });
-    const bytes = await readFile(path);
+    const bytes = new Uint8Array(await readFile(path));
     await rm(path);
-    return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return bytes;
   }
 
   /** Where RAM shows in the address space of the CPUs; aliases appear as often as they exist. */
@@ -273,6 +294,12 @@ export class Qemu implements AsyncDisposable {
     await this.exited;
     this.#monitor?.close();
     rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  async #open(incoming: string | Uint8Array): Promise<void> {
+    const path = join(this.directory, "incoming");
+    if (typeof incoming !== "string") writeFileSync(path, incoming);
+    await this.execute("migrate-incoming", { uri: typeof incoming === "string" ? incoming : `exec:cat '${path}'` });
   }
 
   get #socketPath(): string {

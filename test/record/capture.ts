@@ -1,5 +1,5 @@
 /** Runs one recipe and returns the bytes that QEMU wrote, while its machine still stands as it was sent. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { buildGuestRom } from "../guest/rom.js";
 import type { GuestHeader } from "../guest/model.js";
@@ -55,15 +55,15 @@ async function describe(source: Qemu, scratch: Scratch): Promise<Description | n
   const suppressed = await source.execute("qom-get", property);
   await source.stop();
   await source.execute("qom-set", { ...property, value: false });
-  await source.migrate(`exec:cat > ${path}`);
+  const stream = await source.migrateToFile(path);
   await source.execute("qom-set", { ...property, value: suppressed });
   await source.cont();
-  return findDescription(readFileSync(path));
+  return findDescription(stream);
 }
 
 async function captureToFile(recipe: Recipe, source: Qemu, path: string): Promise<Uint8Array> {
-  await source.execute("migrate", { uri: `exec:cat > ${path}` });
-  if (recipe.capture === "live") {
+  if (recipe.capture !== "live") return source.migrateToFile(path);
+  return source.migrateToFile(path, async () => {
     await source.poll("several rounds over RAM", 60_000, async () => {
       const { status, ram } = await source.migrationInfo();
       const rounds = ram?.["dirty-sync-count"] ?? 0;
@@ -72,9 +72,7 @@ async function captureToFile(recipe: Recipe, source: Qemu, path: string): Promis
       return rounds >= LIVE_ROUNDS ? true : undefined;
     });
     await source.configure([], { "max-bandwidth": 1_000_000_000, "downtime-limit": 2000 });
-  }
-  await source.waitForMigration();
-  return readFileSync(path);
+  });
 }
 
 /** With a second QEMU at the other end, because the stream depends on its answers. */

@@ -96,7 +96,7 @@ async function replay(recipe: Recipe, captured: Capture, scratch: Scratch): Prom
     args: argsOf(recipe, scratch),
     paused: true,
     capabilities: recipe.capabilities ?? [],
-    incoming: `exec:cat ${scratch.file("stream")}`,
+    incoming: captured.stream,
   });
   await destination.waitForMigration();
   if (!captured.header) return "loaded";
