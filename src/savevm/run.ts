@@ -28,7 +28,7 @@ export async function saveStateAsync(
   try {
     await encodeAsync(new SaveSession(registry, options).saveState(writer), writer, sink, options);
   } catch (error) {
-    await sink.abort?.(error);
+    letGo(sink.abort?.(error));
     throw error;
   }
   await sink.close?.();
@@ -44,7 +44,7 @@ export function loadStateSync(
   return decodeSync(new LoadSession(registry, options).loadState(reader), reader, toSyncSource(input));
 }
 
-/** Load a machine from whatever bytes come from; the input is let go of at the end. */
+/** Load a machine from whatever bytes come from. What follows the stream is left unread; a ReadableStream is unlocked. */
 export async function loadStateAsync(
   registry: StateRegistry,
   input: Readable,
@@ -52,13 +52,18 @@ export async function loadStateAsync(
 ): Promise<LoadEnd> {
   const reader = new Reader();
   const source = toSource(input);
-  let reason: unknown = null;
+  let end: LoadEnd;
   try {
-    return await decodeAsync(new LoadSession(registry, options).loadState(reader), reader, source, options);
+    end = await decodeAsync(new LoadSession(registry, options).loadState(reader), reader, source, options);
   } catch (error) {
-    reason = error;
+    letGo(source.cancel?.(error));
     throw error;
-  } finally {
-    await source.cancel?.(reason);
   }
+  await source.release?.();
+  return end;
+}
+
+/** Not waited for: it may take until the other side answers, and the failure that led here is the one to report. */
+function letGo(closing: PromiseLike<void> | void): void {
+  closing?.then(undefined, () => undefined);
 }
