@@ -1,4 +1,3 @@
-import type { KernelOptions } from "../../src/kernels/index.js";
 import { DEFAULT_LIMITS } from "../../src/limits.js";
 import { RAMBlockList, type RAMBlock } from "../../src/ram/block.js";
 import type { MemorySource } from "../../src/ram/guest-memory.js";
@@ -136,6 +135,9 @@ export function randomBytes(length: number, seed = 1): Uint8Array {
   return bytes;
 }
 
-export function kernelOptions(implementation: "wasm" | "js"): KernelOptions {
-  return { implementation };
+/** Offset of the first byte that differs, or -1: matchers take seconds for megabytes. */
+export function firstDifference(a: Uint8Array, b: Uint8Array): number {
+  if (Buffer.compare(a, b) === 0) return -1;
+  const at = a.findIndex((byte, i) => byte !== b[i]);
+  return at < 0 ? a.length : at;
 }
