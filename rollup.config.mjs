@@ -165,13 +165,13 @@ export default async function configure() {
   return [
     {
       input: { index: "src/index.ts", node: "src/node.ts", cli: "src/cli/main.ts" },
-      output: { ...output, sourcemap: true },
+      output,
       plugins: [kernels({ emit: true }), script()],
       external,
     },
     {
       input: { "index.workerd": "src/index.ts" },
-      output: { ...output, sourcemap: true },
+      output,
       plugins: [kernels({ embed: false }), script()],
       external,
     },
