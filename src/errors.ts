@@ -26,7 +26,9 @@ export type StreamErrorCode =
   | "LIMIT_EXCEEDED"
   | "DESCRIPTION_INVALID"
   | "DESCRIPTION_MISMATCH"
-  | "UNDELIMITED";
+  | "UNDELIMITED"
+  /** A form of stream that is not read (yet). */
+  | "UNSUPPORTED";
 export type SectionErrorCode =
   "SECTION_UNKNOWN" | "SECTION_ID_UNKNOWN" | "VERSION_TOO_NEW" | "VERSION_TOO_OLD" | "SUBSECTION_UNKNOWN";
 export type StateErrorCode =

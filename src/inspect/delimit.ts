@@ -81,7 +81,13 @@ export function stepAt(window: Uint8Array, at: number, context: DelimitContext):
   const id = view.getUint32(at + 1);
   const known = context.seen.get(id);
   if (type === "part" || type === "end") {
-    if (known === undefined || !context.isOpen(id)) return ILLEGAL;
+    if (known === undefined) {
+      // Only where the search begins: there, a section that was never announced is a fact to report.
+      if (at > 0) return ILLEGAL;
+      const section = { type, id, idstr: null, instance: null, version: null, start: at, bodyStart: at + 5 };
+      return { kind: "section", section };
+    }
+    if (!context.isOpen(id)) return ILLEGAL;
     if (context.isExact(known.idstr)) return { kind: "exact" };
     return { kind: "section", section: { type, id, ...known, start: at, bodyStart: at + 5 } };
   }

@@ -98,7 +98,7 @@ export class StoredBlock {
   readonly name: string;
   /** Bytes. */
   readonly length: number;
-  readonly pageSize: number;
+  #pageSize: number;
   readonly #store: PageStore;
   readonly #first: number;
   readonly #received = new Bits();
@@ -108,8 +108,18 @@ export class StoredBlock {
     this.#store = store;
     this.name = name;
     this.length = length;
-    this.pageSize = pageSize;
+    this.#pageSize = pageSize;
     this.#first = first;
+  }
+
+  get pageSize(): number {
+    return this.#pageSize;
+  }
+
+  /** Another page size, as long as no page came. */
+  resize(pageSize: number): void {
+    if (this.#receivedCount > 0) throw new TypeError("Change the page size of a block: it has pages already");
+    this.#pageSize = pageSize;
   }
 
   get pages(): number {

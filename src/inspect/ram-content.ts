@@ -52,7 +52,7 @@ export class RamContent implements RamVisitor<ScannedBlock> {
   readonly blocks: ScannedBlock[] = [];
   readonly #byName = new Map<string, ScannedBlock>();
   readonly #options: RamContentOptions;
-  readonly #pageSize: number;
+  #pageSize: number;
   #list: RamBlockEntry[] = [];
   #scratch: Scratch | null = null;
   #pages = 0;
@@ -66,6 +66,12 @@ export class RamContent implements RamVisitor<ScannedBlock> {
 
   get pageSize(): number {
     return this.#pageSize;
+  }
+
+  /** Correct the page size, as long as no page came. */
+  set pageSize(pageSize: number) {
+    this.#pageSize = pageSize;
+    for (const { content } of this.blocks) content?.resize(pageSize);
   }
 
   resolve(name: string): ScannedBlock {

@@ -1,0 +1,169 @@
+import { addContext, isMigrationError, RamError, StreamError, type MigrationError } from "../errors.js";
+import { Reader } from "../stream/reader.js";
+import { deviceSize, wireSize, type DescribedDevice, type Description } from "./description.js";
+import { decodeFields } from "./device-codec.js";
+import type { RamScan } from "./ram-scan.js";
+import type {
+  CommandRecord,
+  ConfigurationRecord,
+  DescriptionRecord,
+  ScannedDevice,
+  ScanResult,
+  SectionRecord,
+} from "./scan-result.js";
+
+/** What the pass over the stream collected. */
+export interface CollectedScan {
+  readonly bytes: number;
+  readonly version: number;
+  readonly configuration: ConfigurationRecord | null;
+  readonly sections: readonly SectionRecord[];
+  readonly commands: readonly CommandRecord[];
+  readonly devices: readonly ScannedDevice[];
+  readonly ram: RamScan;
+  readonly description: DescriptionRecord | null;
+  readonly borrowed: Description | null;
+  readonly warnings: string[];
+  readonly problems: MigrationError[];
+}
+
+/** Once all is read: decode devices by the description, and hold against each other what was said twice. */
+export function finishScan(scan: CollectedScan): ScanResult {
+  const { warnings, problems } = scan;
+  const description = scan.description?.value ?? scan.borrowed;
+  const devices = description === null ? scan.devices : describeDevices(scan.devices, description, problems);
+  if (scan.description !== null) {
+    checkDescribed(devices, scan.description, problems);
+    checkConfiguration(scan.configuration, scan.description, problems);
+  }
+  const ram = finishRam(scan, description?.pageSize ?? null, warnings, problems);
+  const tail = devices.find(({ isTail }) => isTail);
+  if (tail !== undefined) {
+    const { idstr, offset, length } = tail.section;
+    warnings.push(
+      `Nothing delimits the ${length} bytes from "${idstr ?? "?"}" at offset ${offset} on: no footers, no description`,
+    );
+  }
+  return {
+    bytes: scan.bytes,
+    version: scan.version,
+    configuration: scan.configuration,
+    sections: scan.sections,
+    commands: scan.commands,
+    ram,
+    devices,
+    description: scan.description,
+    warnings,
+    problems,
+  };
+}
+
+function describeDevices(
+  devices: readonly ScannedDevice[],
+  description: Description,
+  problems: MigrationError[],
+): ScannedDevice[] {
+  const byName = new Map<string, DescribedDevice>();
+  for (const device of description.devices) byName.set(keyOf(device.name, device.instance), device);
+  return devices.map((device) => {
+    const { idstr, instance, type } = device.section;
+    if (type !== "full" || idstr === null || instance === null || device.isTail) return device;
+    const described = byName.get(keyOf(idstr, instance));
+    if (described === undefined || device.body === null) return device;
+    try {
+      return { ...device, described, fields: decodeDevice(device, described) };
+    } catch (error) {
+      if (!isMigrationError(error)) throw error;
+      problems.push(addContext(error, { offset: device.bodyOffset, section: refOf(device.section) }) as MigrationError);
+      return { ...device, described };
+    }
+  });
+}
+
+function decodeDevice(
+  { body, bodyOffset, section }: ScannedDevice,
+  described: DescribedDevice,
+): ScannedDevice["fields"] {
+  const length = body?.length ?? 0;
+  const size = deviceSize(described);
+  const name = `Decode "${section.idstr ?? ""}"`;
+  if (size !== length) {
+    throw new StreamError("DESCRIPTION_MISMATCH", `${name}: it has ${length} bytes, its description says ${size}`);
+  }
+  const { state } = described;
+  if (described.size === null && state.version >>> 0 !== section.version) {
+    const message = `${name}: its version is ${section.version ?? 0}, its description says ${state.version}`;
+    throw new StreamError("DESCRIPTION_MISMATCH", message);
+  }
+  const reader = Reader.of(body ?? new Uint8Array(0), bodyOffset);
+  const fields = decodeFields(reader, state);
+  if (reader.available === 0) return fields;
+  const message = `${name}: its fields take ${length - reader.available} bytes of ${length}`;
+  throw new StreamError("DESCRIPTION_MISMATCH", message);
+}
+
+/** Every described device must be there. */
+function checkDescribed(
+  devices: readonly ScannedDevice[],
+  { value, offset }: DescriptionRecord,
+  problems: MigrationError[],
+): void {
+  const met = new Set(devices.map(({ described }) => described));
+  for (const device of value.devices) {
+    if (met.has(device)) continue;
+    const message = `Read the description: "${device.name}" instance ${device.instance} is not in the stream`;
+    problems.push(new StreamError("DESCRIPTION_MISMATCH", message, { offset }));
+  }
+}
+
+function checkConfiguration(
+  configuration: ConfigurationRecord | null,
+  { value, offset }: DescriptionRecord,
+  problems: MigrationError[],
+): void {
+  if (value.configuration === null || configuration === null) return;
+  const size = wireSize(value.configuration);
+  if (size === configuration.length - 1) return;
+  const message = `Read the description: the configuration section has ${configuration.length - 1} bytes, not ${size}`;
+  problems.push(new StreamError("DESCRIPTION_MISMATCH", message, { offset }));
+}
+
+function finishRam(
+  { ram, sections }: CollectedScan,
+  described: number | null,
+  warnings: string[],
+  problems: MigrationError[],
+): ScanResult["ram"] {
+  const { content } = ram;
+  if (content === null) return null;
+  const { blocks, flushes } = content;
+  const pages = blocks.reduce(
+    (sum, { counts }) => sum + counts.zero + counts.normal + counts.xbzrle + counts.compressed,
+    0,
+  );
+  let pageSize = content.pageSize;
+  if (pages === 0) pageSize = described ?? ram.pageSize ?? Math.min(pageSize, 4096);
+  else if (described !== null && described !== pageSize) {
+    const found = ram.isGuess ? "the page records look like" : "the stream says";
+    const message = `Read "ram": ${found} pages of ${pageSize} bytes, and the description says ${described}`;
+    const hint = ram.isGuess ? `Give the page size: ${described}` : undefined;
+    problems.push(new RamError("PAGE_SIZE", message, { hint }));
+  }
+  if (!sections.some(({ idstr, type }) => idstr === "ram" && type === "end")) {
+    warnings.push('"ram" has no END section: a background snapshot, or a stream that was not completed');
+  }
+  if (flushes > 0) warnings.push("Pages went over multifd channels as well: what is here is not all of RAM");
+  for (const { name, content: stored } of blocks) {
+    if (stored === null || stored.received === stored.pages) continue;
+    warnings.push(`${stored.pages - stored.received} of the ${stored.pages} pages of "${name}" are not in the stream`);
+  }
+  return { pageSize, blocks, flushes };
+}
+
+function keyOf(name: string, instance: number): string {
+  return `${instance >>> 0} ${name}`;
+}
+
+function refOf({ id, idstr, instance, version }: SectionRecord) {
+  return { id, idstr, instanceId: instance, version };
+}

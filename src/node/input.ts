@@ -1,0 +1,154 @@
+import { spawn } from "node:child_process";
+import { closeSync, createReadStream, fstatSync, lstatSync, openSync, readSync, unlinkSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import type { Readable } from "node:stream";
+import { ChannelError } from "../errors.js";
+import type { AsyncSource } from "../stream/io.js";
+import { parseUri, type Uri } from "./uri.js";
+
+/** A source of bytes with a size, if that is known, and something to release. */
+export interface Input extends AsyncSource {
+  /** Bytes that will come; null when nobody knows. */
+  readonly length: number | null;
+  close(): Promise<void>;
+}
+
+/** Bytes read at once from a file. */
+const CHUNK = 256 << 10;
+
+/**
+ * Open a URI for reading. As with `-incoming`, unix: and tcp: wait for one connection; exec: reads what a shell command
+ * prints; a file may be a named pipe.
+ * @throws UriError; ChannelError CHANNEL_FAILED
+ */
+export async function openInput(uri: string | Uri): Promise<Input> {
+  const parsed = typeof uri === "string" ? parseUri(uri) : uri;
+  switch (parsed.kind) {
+    case "file":
+      return openFile(parsed.path, parsed.offset);
+    case "stdio":
+      return streamInput(process.stdin, "standard input");
+    case "exec":
+      return openCommand(parsed.command);
+    case "unix":
+      removeSocket(parsed.path);
+      return accept({ path: parsed.path }, `unix:${parsed.path}`);
+    case "tcp":
+      return accept(
+        { port: parsed.port, host: parsed.host === "" ? "::" : parsed.host },
+        `tcp:${parsed.host}:${parsed.port}`,
+      );
+  }
+}
+
+function failed(action: string, cause: unknown): ChannelError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ChannelError("CHANNEL_FAILED", `${action}: ${reason}`, { cause });
+}
+
+function openFile(path: string, offset: number): Input {
+  let fd: number;
+  try {
+    fd = openSync(path, "r");
+  } catch (cause) {
+    throw failed(`Open ${path}`, cause);
+  }
+  const stat = fstatSync(fd);
+  if (stat.isDirectory()) {
+    closeSync(fd);
+    throw new ChannelError("CHANNEL_FAILED", `Open ${path}: it is a directory`);
+  }
+  if (!stat.isFile()) return streamInput(createReadStream(path, { fd }), path);
+  let position = offset;
+  return {
+    length: Math.max(0, stat.size - offset),
+    // Reading a file does not wait for anybody, so it needs no promise.
+    read() {
+      const chunk = new Uint8Array(CHUNK);
+      let n: number;
+      try {
+        n = readSync(fd, chunk, 0, CHUNK, position);
+      } catch (cause) {
+        throw failed(`Read ${path}`, cause);
+      }
+      position += n;
+      return n === 0 ? null : chunk.subarray(0, n);
+    },
+    async close() {
+      closeSync(fd);
+    },
+  };
+}
+
+/** A Node stream as a source; its errors become ours. */
+export function streamInput(
+  stream: Readable,
+  name: string,
+  onClose: () => Promise<void> | void = () => undefined,
+): Input {
+  const iterator = (stream as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  return {
+    length: null,
+    async read() {
+      try {
+        const { done, value } = await iterator.next();
+        return done === true ? null : value;
+      } catch (cause) {
+        throw failed(`Read ${name}`, cause);
+      }
+    },
+    async close() {
+      stream.destroy();
+      await onClose();
+    },
+  };
+}
+
+function openCommand(command: string): Input {
+  const child = spawn("/bin/sh", ["-c", command], { stdio: ["ignore", "pipe", "inherit"] });
+  const name = `exec:${command}`;
+  const exited = new Promise<string | null>((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    child.once("close", (code, signal) => {
+      if (code === 0) resolve(null);
+      else
+        resolve(
+          signal === null ? `the command ended with status ${String(code)}` : `the command was ended by ${signal}`,
+        );
+    });
+  });
+  const input = streamInput(child.stdout, name, () => {
+    if (child.exitCode === null && child.signalCode === null) child.kill();
+  });
+  return {
+    ...input,
+    async read() {
+      const chunk = await input.read();
+      if (chunk !== null) return chunk;
+      const problem = await exited;
+      if (problem !== null) throw failed(`Read ${name}`, problem);
+      return null;
+    },
+  };
+}
+
+/** What a dead process left behind would keep us from listening. */
+function removeSocket(path: string): void {
+  try {
+    if (lstatSync(path).isSocket()) unlinkSync(path);
+  } catch {
+    // Nothing there: listening will tell what is wrong, if anything is.
+  }
+}
+
+function accept(address: { path: string } | { port: number; host: string }, name: string): Promise<Input> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (cause) => reject(failed(`Listen on ${name}`, cause)));
+    server.once("connection", (socket: Socket) => {
+      server.close();
+      resolve(streamInput(socket, name));
+    });
+    server.listen(address);
+  });
+}
