@@ -34,6 +34,7 @@ describe("assemble", () => {
     ["half a byte", "90\n9", "Line 2: cannot read 9"],
     ["a label defined twice", "a: 90 a: 90", "Line 1: label a is defined twice"],
     ["a short jump over too much", `EB {far:rel8} ${"90 ".repeat(128)} far:`, "Line 1: far is too far"],
+    ["a short jump back over too much", `far: ${"90 ".repeat(127)} EB {far:rel8}`, "Line 1: far is too far"],
     ["a constant that is no byte", "{N:byte}", "Line 1: N is not a byte: 256"],
   ])("refuses %s", (_, source, message) => {
     expect(() => bytes(source, { N: 256 })).toThrow(new RangeError(message));

@@ -40,13 +40,15 @@ describe("Qemu", () => {
       using scratch = new Scratch();
       const args = machineWith(scratch, "pc", { idle: false, delay: 20_000 });
       const uri = `unix:${scratch.file("socket")}`;
-      await using source = await Qemu.start({ args, capabilities, parameters: { "max-bandwidth": 2_000_000 } });
+      const slow = { "max-bandwidth": 1_000_000, "downtime-limit": 1 };
+      await using source = await Qemu.start({ args, capabilities, parameters: slow });
       await source.waitForGuest(200, 2);
       await using destination = await Qemu.start({ args, capabilities, incoming: uri });
       await source.execute("migrate", { uri });
-      await source.waitForMigration("active");
-      const before = await source.guestHeader();
-      await source.waitForGuest(before.steps + before.pages);
+      await source.poll("a second round over RAM", 60_000, async () => {
+        const { ram } = await source.migrationInfo();
+        return (ram?.["dirty-sync-count"] ?? 0) >= 3 || undefined;
+      });
       await source.configure([], { "max-bandwidth": 1_000_000_000, "downtime-limit": 2000 });
       await source.waitForMigration();
       await destination.waitForMigration();
