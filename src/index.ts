@@ -77,7 +77,7 @@ export { BytesSink, toSink, type Writable } from "./stream/sink.js";
 export { bytesSource, toSource, type Readable } from "./stream/source.js";
 
 // Kernels
-export { createKernels, type KernelOptions, type Kernels } from "./kernels/index.js";
+export { createKernels, loadKernels, type KernelMemory, type KernelOptions, type Kernels } from "./kernels/index.js";
 
 // Errors and ceilings
 export * from "./errors.js";
