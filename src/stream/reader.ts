@@ -1,4 +1,5 @@
 import { StreamError } from "../errors.js";
+import { BOOL, I16, I32, I64, I8, U16, U32, U64, U8 } from "./integers.js";
 import { decodeName } from "./names.js";
 
 const EMPTY = new Uint8Array(0);
@@ -110,6 +111,62 @@ export class Reader {
     const value = this.#view.getBigInt64(this.#pos);
     this.#pos += 8;
     return value;
+  }
+
+  /**
+   * Read values of `kinds` (see integers.ts) from index `from` on into `values`, number i to `slots[i]`, up to a kind
+   * that is no integer. Returns the index where it stopped. The bytes must be there, as for every getter.
+   */
+  integers(kinds: Uint8Array, from: number, values: unknown[], slots: Int32Array): number {
+    const view = this.#view;
+    const n = kinds.length;
+    let pos = this.#pos;
+    let i = from;
+    scan: for (; i < n; i++) {
+      const slot = slots[i] as number;
+      switch (kinds[i]) {
+        case U8:
+          values[slot] = view.getUint8(pos);
+          pos += 1;
+          break;
+        case U16:
+          values[slot] = view.getUint16(pos);
+          pos += 2;
+          break;
+        case U32:
+          values[slot] = view.getUint32(pos);
+          pos += 4;
+          break;
+        case BOOL:
+          values[slot] = view.getUint8(pos) !== 0;
+          pos += 1;
+          break;
+        case I8:
+          values[slot] = view.getInt8(pos);
+          pos += 1;
+          break;
+        case I16:
+          values[slot] = view.getInt16(pos);
+          pos += 2;
+          break;
+        case I32:
+          values[slot] = view.getInt32(pos);
+          pos += 4;
+          break;
+        case U64:
+          values[slot] = view.getBigUint64(pos);
+          pos += 8;
+          break;
+        case I64:
+          values[slot] = view.getBigInt64(pos);
+          pos += 8;
+          break;
+        default:
+          break scan;
+      }
+    }
+    this.#pos = pos;
+    return i;
   }
 
   /**

@@ -61,7 +61,7 @@ function iteratorSource(iterator: Iterator<Uint8Array> | AsyncIterator<Uint8Arra
     async read() {
       waiting = true;
       try {
-        const { done, value } = await guarded(async () => iterator.next());
+        const { done, value }: IteratorResult<Uint8Array> = await guarded(async () => iterator.next());
         return done === true ? null : checked(value);
       } finally {
         waiting = false;

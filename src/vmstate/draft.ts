@@ -1,19 +1,51 @@
 import { StateError } from "../errors.js";
-import { arrayOf, assign, bytesOf, objectOf, runHook, valueOf, wrapHookError, type Properties } from "./access.js";
-import type { AnyField, AnyVMState, Hooks, MutableArrayLike } from "./types.js";
+import { atField, runHook, wrapHookError, type Properties } from "./access.js";
+import { commitLayer, commitProperty, rollBack, type Undo } from "./commit.js";
+import { draftState } from "./draft-state.js";
+import { ABSENT, DRAFT, Part, draftBehind, partOf } from "./part.js";
+import { layoutOf, type Layout } from "./plan.js";
+import type { AnyField, AnyVMState, Hooks } from "./types.js";
 
 /**
- * What a load has decoded for one object and not yet written to it. Predicates and hooks see it through {@link state}:
- * what was loaded, else what the device holds; what they assign stays in the draft. Nothing reaches the device before
- * {@link DraftRun.apply}.
+ * What a load has decoded for one object and not yet written to it. Predicates and hooks see it through
+ * {@link Draft.state}: what was loaded, else what the device holds; what they assign stays in the draft. Nothing
+ * reaches the device before {@link DraftRun.apply}.
  */
 
 type LoadedHook = NonNullable<Hooks["loaded"]>;
 
-/** Facts of one section's load that all its drafts share. */
+/** The values of one pass over one description. */
+export class Layer {
+  readonly layout: Layout;
+  /** A slot each: {@link ABSENT}, a scalar, or a {@link Part} for everything else. */
+  readonly values: unknown[];
+
+  constructor(layout: Layout) {
+    this.layout = layout;
+    this.values = new Array<unknown>(layout.size).fill(ABSENT);
+  }
+}
+
+/** The drafts of one section, and what they share. */
 export class DraftRun {
   readonly #loaded: { readonly hook: LoadedHook; readonly device: object; readonly version: number; name: string }[] =
     [];
+  /** One draft an object, so that whatever reaches it sees the same. */
+  readonly #drafts = new Map<object, Draft>();
+  #closed = false;
+
+  /** The draft of `object`, which may itself be what hooks see of one; `state` describes it, among others. */
+  of(object: object, state: AnyVMState): Draft {
+    let draft = (draftBehind(object) as Draft | null) ?? this.#drafts.get(object);
+    if (draft === undefined) this.#drafts.set(object, (draft = new Draft(object, this)));
+    draft.describe(state);
+    return draft;
+  }
+
+  /** True once nothing that is assigned to a draft would reach the device any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
 
   /** Remember a hook for after the commit, in the order in which the descriptions were completed. */
   addLoaded(state: AnyVMState, device: object, version: number): void {
@@ -26,250 +58,213 @@ export class DraftRun {
    * Yields the promises of hooks.
    */
   *apply(root: Draft): Generator<PromiseLike<unknown>, void, void> {
-    const undo: (() => void)[] = [];
+    const undo: Undo[] = [];
+    this.#closed = true;
     try {
-      commitAll(root, undo);
+      root.commit(undo);
       for (const { hook, device, version, name } of this.#loaded) {
         yield* runHook(() => hook(device as never, version), `Run the loaded hook of "${name}"`);
       }
     } catch (error) {
-      for (const step of undo.reverse()) step();
+      rollBack(undo);
       throw error;
     }
   }
 }
 
-function commitAll(root: Draft, undo: (() => void)[]): void {
-  try {
-    root.commit(undo);
-  } catch (error) {
-    throw wrapHookError(error, "Commit the loaded state");
-  }
-}
-
-type Entry = { readonly field: AnyField; value: unknown } | { readonly property: string; readonly value: unknown };
-
+/** The draft of one object. */
 export class Draft {
   readonly device: object;
-  readonly #descriptions: AnyVMState[] = [];
-  /** In stream order, so that of two fields with one name the later one wins. */
-  readonly #entries: Entry[] = [];
-  readonly #values = new Map<string, unknown>();
+  readonly run: DraftRun;
+  /** In stream order: what comes later counts. */
+  readonly #layers: Layer[] = [];
+  /** What hooks assigned to properties that no field describes. */
+  #extras: Map<string, unknown> | null = null;
   #state: object | null = null;
+  #committed = false;
 
-  constructor(device: object) {
+  constructor(device: object, run: DraftRun) {
     this.device = device;
+    this.run = run;
   }
 
   /** The draft as hooks see it: like the device, but nothing assigned here reaches it yet. */
   get state(): never {
-    this.#state ??= new Proxy(this.device, {
-      get: (_, key) => (typeof key === "string" ? expose(this.#lookUp(key)) : Reflect.get(this.device, key)),
-      set: (_, key, value) => {
-        if (typeof key !== "string") return false;
-        this.#assign(key, value);
-        return true;
-      },
-      has: (_, key) => (typeof key === "string" && this.#values.has(key)) || key in this.device,
-    });
+    this.#state ??= draftState(this);
     return this.#state as never;
   }
 
-  /** `state` also describes this object: it or one of its subsections. */
+  /** For {@link draftBehind}. */
+  get [DRAFT](): this {
+    return this;
+  }
+
+  /** `state` describes the object, though nothing may be loaded by it. */
   describe(state: AnyVMState): void {
-    if (!this.#descriptions.includes(state)) this.#descriptions.push(state);
+    const layout = layoutOf(state);
+    if (!this.#layers.some((layer) => layer.layout === layout)) this.open(layout);
   }
 
-  /** A field was decoded. */
-  put(field: AnyField, value: unknown): void {
-    this.#entries.push({ field, value });
-    if (field.get === null) this.#values.set(field.name, value);
+  /** The layer that takes what is decoded next by `layout`. */
+  open(layout: Layout): Layer {
+    const top = this.#layers[this.#layers.length - 1];
+    if (top?.layout === layout) return top;
+    const layer = new Layer(layout);
+    this.#layers.push(layer);
+    return layer;
   }
 
-  /** A property as loaded so far, else as the device holds it. */
+  /** A field was decoded into a slot of `layout`. */
+  put(layout: Layout, slot: number, field: AnyField, value: unknown): void {
+    const { values } = this.open(layout);
+    if (field.wire.kind === "scalar" && (field.get !== null || layout.properties[slot] !== null)) {
+      values[slot] = value;
+      return;
+    }
+    const before = field.get === null ? this.#newest(field.name, false) : ABSENT;
+    const part = new Part(field, value);
+    if (before instanceof Part) part.cover(before, this.run);
+    values[slot] = part;
+  }
+
+  /** A count as loaded so far, also through a lens of that name, else as the device holds it. */
   read(name: string): unknown {
-    return this.#values.has(name) ? this.#values.get(name) : (this.device as Properties)[name];
+    const found = this.#newest(name, true);
+    if (found !== ABSENT) return found;
+    return this.#extras?.has(name) === true ? this.#extras.get(name) : this.#held(name);
   }
 
-  /** A field's value as loaded so far, else as the device holds it. */
+  /** A scalar field's value as loaded so far, else as the device holds it. */
   current(field: AnyField): unknown {
-    return field.get === null ? this.read(field.name) : field.get(this.state);
+    return field.get === null ? this.read(field.name) : this.#through(field);
+  }
+
+  /** The array, buffer or struct that a field is about, before it is decoded: the device's, or a hook's. */
+  container(field: AnyField): unknown {
+    if (field.get !== null) return this.#through(field);
+    const found = this.#newest(field.name, false);
+    if (found instanceof Part && found.view !== ABSENT) return found.view;
+    return this.#extras?.has(field.name) === true ? this.#extras.get(field.name) : this.#held(field.name);
+  }
+
+  /** What a hook gets for a property. Containers come as copies that take part in the commit. */
+  look(name: string): unknown {
+    const found = this.#newest(name, false);
+    if (found !== ABSENT) return found instanceof Part ? found.expose(this, this.run) : found;
+    if (this.#extras?.has(name) === true) return this.#extras.get(name);
+    const value = this.#held(name);
+    if (typeof value !== "object" || value === null || this.run.closed) return value;
+    const home = this.#home(name);
+    const part = home === null ? null : partOf(home.field, value, this.run);
+    if (home === null || part === null) return value;
+    home.layer.values[home.slot] = part;
+    return part.expose(this, this.run);
+  }
+
+  /** A hook assigns a property. */
+  assign(name: string, value: unknown): void {
+    if (this.run.closed) throw new TypeError(`Assign ${name} of a draft: it was committed, change the device`);
+    const home = this.#home(name);
+    if (home === null) {
+      this.#extras ??= new Map<string, unknown>();
+      this.#extras.set(name, draftBehind(value)?.device ?? value);
+      return;
+    }
+    const { layer, slot, field } = home;
+    if (field.wire.kind === "struct") {
+      if (draftBehind(value) !== null && value === this.look(name)) return;
+      throw new StateError("FIELD_INVALID", `Assign ${name}: change the members of a struct, not the struct`);
+    }
+    if (field.wire.kind === "scalar") this.put(layer.layout, slot, field, value);
+    else layer.values[slot] = new Part(field, ABSENT, value);
+  }
+
+  /** True if the device or the draft has the property. */
+  has(name: string): boolean {
+    return name in this.device || this.#newest(name, false) !== ABSENT || this.#extras?.has(name) === true;
+  }
+
+  /** Names of properties that only the draft has. */
+  get added(): readonly string[] {
+    return this.#extras === null ? [] : [...this.#extras.keys()];
   }
 
   /** Write everything to the device, noting how to take it back. */
-  commit(undo: (() => void)[]): void {
+  commit(undo: Undo[]): void {
+    if (this.#committed) return;
+    this.#committed = true;
     const { device } = this;
-    for (const entry of this.#entries) {
-      if ("field" in entry) commitField(entry.field, device, entry.value, undo);
-      else {
-        const { property, value } = entry;
-        const had = (device as Properties)[property];
-        undo.push(() => void ((device as Properties)[property] = had));
-        (device as Properties)[property] = value;
+    for (const [name, value] of this.#extras ?? []) {
+      try {
+        commitProperty(device, name, value, undo);
+      } catch (error) {
+        throw atField(wrapHookError(error, "Commit the loaded state"), name);
       }
     }
+    for (const layer of this.#layers) commitLayer(layer.layout, layer.values, device, undo);
   }
 
-  #fieldOf(name: string): AnyField | null {
-    for (const { fields } of this.#descriptions) {
-      for (const field of fields) if (field.name === name && field.get === null) return field;
+  /** The newest value loaded under a name, or {@link ABSENT}. */
+  #newest(name: string, lenses: boolean): unknown {
+    for (let i = this.#layers.length - 1; i >= 0; i--) {
+      const { layout, values } = this.#layers[i] as Layer;
+      const slot = layout.byName.get(name) ?? (lenses ? layout.lenses.get(name) : undefined);
+      if (slot !== undefined && values[slot] !== ABSENT) return values[slot];
+    }
+    return ABSENT;
+  }
+
+  /** The slot of a property: where it was loaded last, else in a description that has it, else in a subsection. */
+  #home(name: string): { readonly layer: Layer; readonly slot: number; readonly field: AnyField } | null {
+    let home: { layer: Layer; slot: number; field: AnyField } | null = null;
+    for (const layer of this.#layers) {
+      const slot = layer.layout.byName.get(name);
+      if (slot === undefined) continue;
+      if (home === null || layer.values[slot] !== ABSENT) {
+        const value = layer.values[slot];
+        const field = value instanceof Part ? value.field : (layer.layout.fields[slot] as AnyField);
+        home = { layer, slot, field };
+      }
+    }
+    if (home !== null) return home;
+    for (const { layout } of this.#layers) {
+      const found = inSubsections(layout.state, name);
+      if (found !== null) {
+        const layer = this.open(found.layout);
+        return { layer, slot: found.slot, field: found.layout.fields[found.slot] as AnyField };
+      }
     }
     return null;
   }
 
-  #lookUp(name: string): unknown {
-    if (this.#values.has(name)) return this.#values.get(name);
-    const value = (this.device as Properties)[name];
-    const field = this.#fieldOf(name);
-    if (field === null || typeof value !== "object" || value === null) return value;
-    // A hook may change what it gets: give it a copy that takes part in the commit.
-    const copy = draftOf(field, value);
-    if (copy !== value) this.put(field, copy);
-    return copy;
-  }
-
-  #assign(name: string, value: unknown): void {
-    const field = this.#fieldOf(name);
-    if (field !== null) this.put(field, value);
-    else {
-      this.#entries.push({ property: name, value });
-      this.#values.set(name, value);
+  /** What the device holds. A getter runs on the draft; one that needs private members runs on the device. */
+  #held(name: string): unknown {
+    try {
+      return Reflect.get(this.device, name, this.state);
+    } catch (error) {
+      if (error instanceof TypeError) return (this.device as Properties)[name];
+      throw error;
     }
   }
-}
 
-/** What a hook sees of a value in a draft: nested drafts appear as their state. */
-function expose(value: unknown): unknown {
-  if (value instanceof Draft) return value.state;
-  if (Array.isArray(value) && value.some((element) => element instanceof Draft)) return value.map(expose);
-  return value;
-}
-
-function draftOf(field: AnyField, value: object): unknown {
-  switch (field.wire.kind) {
-    case "array":
-    case "buffer":
-    case "bitmap":
-      return ArrayBuffer.isView(value) ? (value as Uint8Array).slice() : Array.from(value as ArrayLike<unknown>);
-    case "struct": {
-      const nested = new Draft(value);
-      nested.describe(field.wire.state);
-      return nested;
+  /** As {@link #held}, for what a lens finds. */
+  #through(field: AnyField): unknown {
+    try {
+      return field.get?.(this.state);
+    } catch (error) {
+      if (error instanceof TypeError) return field.get?.(this.device as never);
+      throw error;
     }
-    default:
-      return value;
   }
 }
 
-function commitField(field: AnyField, device: object, value: unknown, undo: (() => void)[]): void {
-  const { wire } = field;
-  switch (wire.kind) {
-    case "scalar": {
-      const had = valueOf(field, device);
-      undo.push(() => assign(field, device, had));
-      assign(field, device, value);
-      return;
-    }
-    case "array": {
-      const list = value as ArrayLike<unknown>;
-      if (wire.max !== null && replaceArray(field, device, list, undo)) return;
-      const target = arrayOf<unknown>(field, device, wire.start + list.length);
-      const had = Array.from({ length: list.length }, (_, i) => target[wire.start + i]);
-      undo.push(() => copyInto(target, wire.start, had));
-      copyInto(target, wire.start, list);
-      return;
-    }
-    case "buffer":
-    case "bitmap": {
-      const bytes = value as Uint8Array;
-      if (wire.max !== null) {
-        const had = valueOf(field, device);
-        undo.push(() => assign(field, device, had));
-        assign(field, device, bytes);
-        return;
-      }
-      const start = wire.kind === "buffer" ? wire.start : 0;
-      const target = bytesOf(field, device, start + bytes.length).subarray(start, start + bytes.length);
-      const had = target.slice();
-      undo.push(() => target.set(had));
-      target.set(bytes);
-      return;
-    }
-    case "struct":
-      if (value instanceof Draft) value.commit(undo);
-      else
-        throw new StateError("FIELD_INVALID", `Assign ${field.name}: change the members of a struct, not the struct`);
-      return;
-    case "structs":
-      commitStructs(field, device, value as readonly (Draft | null)[], wire.start, undo);
-      return;
-    case "list": {
-      const target = objectOf(field.name, valueOf(field, device)) as unknown[];
-      const had = target.slice();
-      undo.push(() => void target.splice(0, target.length, ...had));
-      target.length = 0;
-      for (const element of value as readonly Draft[]) {
-        element.commit(undo);
-        target.push(element.device);
-      }
-      return;
-    }
-    case "tree": {
-      const target = objectOf(field.name, valueOf(field, device)) as Map<unknown, unknown>;
-      const had = [...target];
-      undo.push(() => {
-        target.clear();
-        for (const [key, element] of had) target.set(key, element);
-      });
-      target.clear();
-      for (const [key, element] of value as readonly (readonly [unknown, Draft])[]) {
-        if (key instanceof Draft) key.commit(undo);
-        element.commit(undo);
-        target.set(key instanceof Draft ? key.device : key, element.device);
-      }
-      return;
-    }
-    default:
-      return;
+function inSubsections(state: AnyVMState, name: string): { layout: Layout; slot: number } | null {
+  for (const subsection of state.subsections ?? []) {
+    const layout = layoutOf(subsection);
+    const slot = layout.byName.get(name);
+    if (slot !== undefined) return { layout, slot };
+    const deeper = inSubsections(subsection, name);
+    if (deeper !== null) return deeper;
   }
-}
-
-/** Elements that are new to the device's array are put into it. */
-function commitStructs(
-  field: AnyField,
-  device: object,
-  drafts: readonly (Draft | null)[],
-  start: number,
-  undo: (() => void)[],
-): void {
-  const target = objectOf(field.name, valueOf(field, device)) as unknown[];
-  const { length } = target;
-  const had = Array.from({ length: drafts.length }, (_, i) => target[start + i]);
-  undo.push(() => {
-    copyInto(target, start, had);
-    if (target.length > length) target.length = length;
-  });
-  drafts.forEach((draft, i) => {
-    draft?.commit(undo);
-    const element = draft === null ? null : draft.device;
-    if (target[start + i] !== element) target[start + i] = element;
-  });
-}
-
-function replaceArray(field: AnyField, device: object, list: ArrayLike<unknown>, undo: (() => void)[]): boolean {
-  const target = valueOf(field, device);
-  if (!Array.isArray(target)) {
-    undo.push(() => assign(field, device, target));
-    assign(field, device, list);
-    return true;
-  }
-  const had = target.slice() as unknown[];
-  undo.push(() => void target.splice(0, target.length, ...had));
-  target.length = list.length;
-  copyInto(target, 0, list);
-  return true;
-}
-
-function copyInto(target: MutableArrayLike<unknown>, start: number, list: ArrayLike<unknown>): void {
-  for (let i = 0; i < list.length; i++) target[start + i] = list[i];
+  return null;
 }
