@@ -201,6 +201,11 @@ export function* readCommandPayload(reader: Reader, { name, length, offset }: Co
   }
 }
 
+/** Both in one: a command and its payload, the type byte being consumed. Throws what the two parts throw. */
+export function* readCommand(reader: Reader, options: CommandOptions): Decode<Command> {
+  return yield* readCommandPayload(reader, yield* readCommandHead(reader, options));
+}
+
 function* readDiscard(reader: Reader, length: number, offset: number): Decode<Command> {
   const name = "POSTCOPY_RAM_DISCARD";
   if (length < SHORTEST_DISCARD) {

@@ -32,13 +32,6 @@ export interface Configuration {
   readonly uuid: string | null;
 }
 
-/** The local machine that a received configuration must fit. */
-export interface ConfigurationCheck {
-  readonly local: ResolvedOptions;
-  /** Told what is odd but no reason to refuse the stream. */
-  readonly onWarning?: (message: string) => void;
-}
-
 export const CONFIGURATION_SECTION: SectionRef = Object.freeze({
   id: null,
   idstr: "configuration",
@@ -46,7 +39,7 @@ export const CONFIGURATION_SECTION: SectionRef = Object.freeze({
   version: null,
 });
 
-/** A capability name for saving; its length varies, so loading takes {@link receivedCapability}. */
+/** A capability name for saving; its length varies, so loading takes a described struct. */
 const capability = scalarField<string>({
   type: "capability",
   size: 1,
@@ -103,44 +96,22 @@ interface ReceivedName {
   name: Uint8Array;
 }
 
-/**
- * Read the body of a configuration section, its type byte being consumed. With `check` it must fit the local machine;
- * without, as for a tool that knows no machine, anything well-formed will do.
- *
- * @throws ProtocolError CONFIGURATION (machine type, page bits, UUID) or CAPABILITY; SectionError for an unknown or too
- *   new subsection; StateError LENGTH_OUT_OF_RANGE
- */
-export function* loadConfiguration(
-  reader: Reader,
-  check: ConfigurationCheck | null,
-  limits: Limits = check?.local.limits ?? DEFAULT_LIMITS,
-): Decode<Configuration> {
-  const seen = { pageBits: false, uuid: false };
-  const device = {
-    len: 0,
-    name: new Uint8Array(0),
-    // What a source from before variable page sizes used, if it says nothing.
-    target_page_bits: check?.local.minimumPageBits ?? 0,
-    caps_count: 0,
-    capabilities: [] as ReceivedName[],
-    "uuid.data": new Uint8Array(16),
-  };
-  const receivedCapability = vmstate("capability", {
+const receivedCapability = vmstate("capability", {
+  version: 1,
+  fields: [u8("len"), vbuffer("name", "len", { max: 255 })],
+});
+
+/** For loading: room is made for what the stream brings, up to the ceilings. */
+function describeIncoming({ machineNameBytes, capabilities }: Limits) {
+  return vmstate("configuration", {
     version: 1,
-    fields: [u8("len"), vbuffer("name", "len", { max: 255 })],
-    postLoad({ name }) {
-      if (check !== null) checkCapabilityName(decodeName(name), check.local);
-    },
-  });
-  const incoming = vmstate("configuration", {
-    version: 1,
-    fields: [u32("len"), vbuffer("name", "len", { max: limits.machineNameBytes })],
+    fields: [u32("len"), vbuffer("name", "len", { max: machineNameBytes })],
     subsections: [
       vmstate("configuration/target-page-bits", {
         version: 1,
         minimumVersion: 1,
         fields: [u32("target_page_bits")],
-        postLoad: () => void (seen.pageBits = true),
+        postLoad: (state: { hasPageBits: boolean }) => void (state.hasPageBits = true),
       }),
       vmstate("configuration/capabilities", {
         version: 1,
@@ -149,7 +120,7 @@ export function* loadConfiguration(
           u32("caps_count", { since: 1 }),
           varray("capabilities", receivedCapability, "caps_count", {
             since: 1,
-            max: limits.capabilities,
+            max: capabilities,
             create: () => ({ len: 0, name: new Uint8Array(0) }),
           }),
         ],
@@ -158,73 +129,95 @@ export function* loadConfiguration(
         version: 1,
         minimumVersion: 1,
         fields: [array("uuid.data", u8, 16, { since: 1 })],
-        postLoad(state) {
-          seen.uuid = true;
-          if (check !== null) checkUuid(Uint8Array.from(state["uuid.data"]), check);
-        },
+        postLoad: (state: { hasUuid: boolean }) => void (state.hasUuid = true),
       }),
     ],
-    postLoad(state) {
-      if (check === null) return;
-      checkMachine(state.name, check.local);
-      checkPageBits(state.target_page_bits, check.local);
-      checkCapabilities(namesOf(state.capabilities), check.local);
-    },
   });
-  const loaded = yield* loadVMState(reader, incoming, device, 0, limits);
+}
+const incoming = new WeakMap<Limits, ReturnType<typeof describeIncoming>>();
+
+/**
+ * Read the body of a configuration section, its type byte being consumed: anything well-formed will do. Whether it fits
+ * the local machine is {@link checkConfiguration}'s to say.
+ *
+ * @throws SectionError for an unknown or too new subsection; StateError LENGTH_OUT_OF_RANGE; StreamError TRUNCATED
+ */
+export function* loadConfiguration(reader: Reader, limits: Limits = DEFAULT_LIMITS): Decode<Configuration> {
+  let state = incoming.get(limits);
+  if (state === undefined) incoming.set(limits, (state = describeIncoming(limits)));
+  const device = {
+    len: 0,
+    name: new Uint8Array(0),
+    hasPageBits: false,
+    target_page_bits: 0,
+    caps_count: 0,
+    capabilities: [] as ReceivedName[],
+    hasUuid: false,
+    "uuid.data": new Uint8Array(16),
+  };
+  const loaded = yield* loadVMState(reader, state, device, 0, limits);
   yield* loaded.commit();
   return Object.freeze({
     machine: decodeName(device.name),
-    targetPageBits: seen.pageBits ? device.target_page_bits : null,
-    capabilities: Object.freeze(namesOf(device.capabilities)),
-    uuid: seen.uuid ? formatUuid(device["uuid.data"]) : null,
+    targetPageBits: device.hasPageBits ? device.target_page_bits : null,
+    capabilities: Object.freeze(device.capabilities.map(({ name }) => decodeName(name))),
+    uuid: device.hasUuid ? formatUuid(device["uuid.data"]) : null,
   });
 }
 
-function namesOf(received: { readonly length: number; readonly [index: number]: ReceivedName }): string[] {
-  return Array.from({ length: received.length }, (_, i) => decodeName(received[i].name));
+/**
+ * Does a received configuration fit the local machine? All that QEMU compares, in its order.
+ *
+ * @param onWarning told what is odd but no reason to refuse the stream
+ * @throws ProtocolError CAPABILITY for an unknown or differing one; CONFIGURATION for UUID, machine type or page size
+ */
+export function checkConfiguration(
+  received: Configuration,
+  local: ResolvedOptions,
+  onWarning: (message: string) => void = () => undefined,
+): void {
+  for (const name of received.capabilities) {
+    if (!isKnownCapability(name, local.strict)) {
+      throw refused("CAPABILITY", "capabilities", `the capability "${name}" is unknown`);
+    }
+  }
+  if (received.uuid !== null) checkUuid(received.uuid, local, onWarning);
+  checkMachine(received.machine, local);
+  // What a source from before variable page sizes used, if it says nothing.
+  const pageBits = received.targetPageBits ?? local.minimumPageBits;
+  if (pageBits !== local.pageBits) {
+    const problem = `the target page has ${pageBits} bits, here it has ${local.pageBits}`;
+    throw refused("CONFIGURATION", "target_page_bits", problem);
+  }
+  checkCapabilities(received.capabilities, local);
 }
 
 /** As C compares: over the length received, and not beyond a NUL. So a prefix of the local name passes. */
-function checkMachine(received: Uint8Array, { machine }: ResolvedOptions): void {
+function checkMachine(received: string, { machine }: ResolvedOptions): void {
   const local = encodeName(machine);
-  for (const [i, byte] of received.entries()) {
+  for (const [i, byte] of encodeName(received).entries()) {
     if (byte !== (local[i] ?? 0)) {
-      throw refused("name", `the machine type is "${decodeName(received)}", here it is "${machine}"`);
+      throw refused("CONFIGURATION", "name", `the machine type is "${received}", here it is "${machine}"`);
     }
     if (byte === 0) return;
   }
 }
 
-function checkPageBits(received: number, { pageBits }: ResolvedOptions): void {
-  if (received !== pageBits) {
-    throw refused("target_page_bits", `the target page has ${received} bits, here it has ${pageBits}`);
+function checkUuid(received: string, { uuid }: ResolvedOptions, onWarning: (message: string) => void): void {
+  if (uuid === null) onWarning(`UUID ${received} is received, here none is set`);
+  else if (received !== formatUuid(uuid)) {
+    throw refused("CONFIGURATION", "uuid.data", `the UUID is ${received}, here it is ${formatUuid(uuid)}`);
   }
 }
 
-function checkUuid(received: Uint8Array, { local: { uuid }, onWarning }: ConfigurationCheck): void {
-  if (uuid === null) {
-    onWarning?.(`UUID ${formatUuid(received)} is received, here none is set`);
-  } else if (received.some((byte, i) => byte !== uuid[i])) {
-    throw refused("uuid.data", `the UUID is ${formatUuid(received)}, here it is ${formatUuid(uuid)}`);
-  }
-}
-
-function checkCapabilityName(name: string, { strict }: ResolvedOptions): void {
-  if (!isKnownCapability(name, strict)) {
-    throw new ProtocolError("CAPABILITY", `Accept the configuration: the capability "${name}" is unknown`);
-  }
-}
-
+/** All that differ are named at once. */
 function checkCapabilities(received: readonly string[], { capabilities, strict }: ResolvedOptions): void {
   const differing = validatedCapabilities(strict).filter((name) => capabilities.has(name) !== received.includes(name));
   if (differing.length === 0) return;
   const list = differing.map((name) => `${name} is ${received.includes(name) ? "on" : "off"}`);
-  throw new ProtocolError("CAPABILITY", `Accept the configuration: ${list.join(", ")} in the stream but not here`, {
-    field: "capabilities",
-  });
+  throw refused("CAPABILITY", "capabilities", `${list.join(", ")} in the stream but not here`);
 }
 
-function refused(field: string, problem: string): ProtocolError {
-  return new ProtocolError("CONFIGURATION", `Accept the configuration: ${problem}`, { field });
+function refused(code: "CONFIGURATION" | "CAPABILITY", field: string, problem: string): ProtocolError {
+  return new ProtocolError(code, `Accept the configuration: ${problem}`, { field });
 }

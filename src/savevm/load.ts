@@ -35,7 +35,7 @@ import {
   type LoadLoop,
 } from "./command-handler.js";
 import { readCommandHead, readCommandPayload } from "./commands.js";
-import { CONFIGURATION_SECTION, loadConfiguration, type Configuration } from "./configuration.js";
+import { CONFIGURATION_SECTION, checkConfiguration, loadConfiguration, type Configuration } from "./configuration.js";
 import { resolveOptions, type ResolvedOptions, type StreamOptions } from "./options.js";
 import {
   footerAhead,
@@ -177,11 +177,15 @@ export class LoadSession implements LoadLoop {
       });
     }
     reader.advance(1);
-    const onWarning = (message: string): void => this.#warn(message);
     try {
-      this.#configuration = yield* loadConfiguration(reader, { local: this.options, onWarning });
+      this.#configuration = yield* loadConfiguration(reader, this.options.limits);
     } catch (error) {
       throw addContext(error, { offset: reader.offset, section: CONFIGURATION_SECTION });
+    }
+    try {
+      checkConfiguration(this.#configuration, this.options, (message) => this.#warn(message));
+    } catch (error) {
+      throw addContext(error, { offset, section: CONFIGURATION_SECTION });
     }
   }
 

@@ -71,7 +71,7 @@ export function resolveOptions(options: StreamOptions): ResolvedOptions {
     uuid: uuid === null ? null : parseUuid(uuid),
     capabilities: new Set(options.capabilities),
     strict,
-    limits: Object.freeze({ ...DEFAULT_LIMITS, ...options.limits }),
+    limits: options.limits === undefined ? DEFAULT_LIMITS : Object.freeze({ ...DEFAULT_LIMITS, ...options.limits }),
   });
 }
 

@@ -26,12 +26,18 @@ import type { OnTrace } from "./trace.js";
 /** Sections are handed to the sink in batches of about this many bytes (the buffer of QEMUFile). */
 const FLUSH_BYTES = 32 << 10;
 
+/** What a round may write. */
+type Budget = Pick<SaveContext, "rateExceeded" | "bytesLeft">;
+const UNLIMITED: Budget = { rateExceeded: () => false };
+
 /** Points of a save at which others may want to act (PrecopyNotifyReason). */
 export type PrecopyEvent = "setup" | "complete" | "cleanup";
 
 export interface SaveOptions extends StreamOptions {
   /** True when the current round has used up its bandwidth. Asked between sections, and by handlers within. */
   readonly rateLimit?: () => boolean;
+  /** Bytes that the current round may still write, where that is known: saves asking page by page. */
+  readonly bytesLeft?: () => number;
   /** Brings the state of running CPUs into their devices, before anything final is written. */
   readonly beforeComplete?: () => void;
   /** Told of the save's progress. What it throws is reported as a warning and stops nothing. */
@@ -54,6 +60,7 @@ export class SaveSession {
   readonly options: ResolvedOptions;
   readonly #registry: StateRegistry;
   readonly #hooks: SaveOptions;
+  readonly #budget: Budget;
   #inPostcopy = false;
   /** The description under way: from the header (or setup) to the completion. */
   #json: JsonWriter | null = null;
@@ -62,6 +69,8 @@ export class SaveSession {
     this.#registry = registry;
     this.#hooks = options;
     this.options = resolveOptions(options);
+    const { rateLimit, bytesLeft } = options;
+    this.#budget = { ...UNLIMITED, ...(rateLimit && { rateExceeded: rateLimit }), ...(bytesLeft && { bytesLeft }) };
   }
 
   /** The destination runs (or is about to): from now on sections follow postcopy's rules. */
@@ -146,7 +155,7 @@ export class SaveSession {
    * @returns true when every handler reported that nothing is left for now
    */
   *iterate(writer: Writer): Encode<boolean> {
-    return yield* this.#iterate(writer, this.#hooks.rateLimit ?? unlimited);
+    return yield* this.#iterate(writer, this.#budget);
   }
 
   /** END of live handlers, then devices, EOF and the description. */
@@ -246,7 +255,7 @@ export class SaveSession {
       yield* this.prepare();
       yield* this.header(writer);
       yield* this.setup(writer);
-      while (!(yield* this.#iterate(writer, unlimited)));
+      while (!(yield* this.#iterate(writer, UNLIMITED)));
       yield* this.completePrecopy(writer);
       done = true;
     } finally {
@@ -264,13 +273,13 @@ export class SaveSession {
     }
   }
 
-  *#iterate(writer: Writer, rateExceeded: () => boolean): Encode<boolean> {
+  *#iterate(writer: Writer, budget: Budget): Encode<boolean> {
     this.#trace?.({ event: "savevm_state_iterate" });
     const finished = yield* this.#writePhase(
       "iterate",
       writer,
       ({ handlers }, context) => handlers.saveLiveIterate?.(context) ?? nothing(),
-      rateExceeded,
+      budget,
     );
     yield;
     return finished;
@@ -298,13 +307,13 @@ export class SaveSession {
     name: PhaseName,
     writer: Writer,
     body: ((entry: HandlerEntry, context: SaveContext) => Encode<boolean | void>) | null,
-    rateExceeded: () => boolean = this.#hooks.rateLimit ?? unlimited,
+    budget: Budget = this.#budget,
   ): Encode<boolean> {
     const section = PHASES[name].section ?? "full";
-    const context: SaveContext = { writer, inPostcopy: this.#inPostcopy, rateExceeded };
+    const context: SaveContext = { writer, inPostcopy: this.#inPostcopy, ...budget };
     const situation: Situation = {
       inPostcopy: this.#inPostcopy,
-      rateExceeded,
+      rateExceeded: budget.rateExceeded,
       onSkip: ({ idstr, sectionId }) => this.#trace?.({ event: "savevm_section_skip", idstr, sectionId }),
     };
     return runPhase(name, this.#registry.entries, situation, (entry) => {
@@ -404,10 +413,6 @@ export class SaveSession {
 function writeMagic(writer: Writer): void {
   writer.u32(QEMU_VM_FILE_MAGIC);
   writer.u32(QEMU_VM_FILE_VERSION);
-}
-
-function unlimited(): boolean {
-  return false;
 }
 
 function* nothing(): Encode<void> {

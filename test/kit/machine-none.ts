@@ -100,5 +100,5 @@ export function machineNone() {
 
 /** Everything a load may change, comparable. */
 export function stateOf({ timer, runState, slirp }: ReturnType<typeof machineNone>) {
-  return structuredClone({ timer, runState, slirp: slirp.bytes });
+  return { timer, runState, slirp: slirp.bytes };
 }

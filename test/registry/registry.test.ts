@@ -52,6 +52,17 @@ describe("StateRegistry, instance ids", () => {
     expect(registry.register(state("b"), dev()).sectionId).toBe(1);
   });
 
+  it("a number that is taken may be asked for: both are saved, and either is found as the first", () => {
+    const registry = new StateRegistry();
+    const first = registry.register(state("a"), dev(), { instanceId: 0 });
+    registry.register(state("a"), dev(), { instanceId: 0, duplicate: true });
+    expect(ids(registry)).toEqual([
+      ["a", 0, 0],
+      ["a", 0, 1],
+    ]);
+    expect(registry.find("a", 0)).toBe(first);
+  });
+
   it.each([-1, 1.5, 0xffff_ffff, NaN])("%s is no instance id", (instanceId) => {
     const registry = new StateRegistry();
     expect(() => registry.register(state("a"), dev(), { instanceId })).toThrow(RangeError);

@@ -2,7 +2,12 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { isMigrationError } from "../../src/errors.js";
 import { DEFAULT_LIMITS } from "../../src/limits.js";
-import { loadConfiguration, saveConfiguration, type Configuration } from "../../src/savevm/configuration.js";
+import {
+  checkConfiguration,
+  loadConfiguration,
+  saveConfiguration,
+  type Configuration,
+} from "../../src/savevm/configuration.js";
 import { parseUuid, resolveOptions, type StreamOptions } from "../../src/savevm/options.js";
 import { decodeSync } from "../../src/stream/drive.js";
 import { Reader } from "../../src/stream/reader.js";
@@ -49,9 +54,8 @@ function load(hex: string, local: StreamOptions | null): Outcome {
   const bytes = fromHex(hex);
   const reader = new Reader();
   const warnings: string[] = [];
-  const check =
-    local === null ? null : { local: resolveOptions(local), onWarning: (text: string) => void warnings.push(text) };
-  const configuration = decodeSync(loadConfiguration(reader, check), reader, bytesSource(bytes));
+  const configuration = decodeSync(loadConfiguration(reader), reader, bytesSource(bytes));
+  if (local !== null) checkConfiguration(configuration, resolveOptions(local), (text) => warnings.push(text));
   return { configuration, unread: toHex(bytes.subarray(reader.offset)), warnings };
 }
 

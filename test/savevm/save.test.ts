@@ -185,8 +185,8 @@ describe("iterate", () => {
     registry.registerLive(
       "a",
       {
-        *saveLiveIterate({ inPostcopy, rateExceeded }) {
-          seen.push(inPostcopy, rateExceeded());
+        *saveLiveIterate(context) {
+          seen.push(context.inPostcopy, context.rateExceeded(), context.bytesLeft?.());
           yield;
           return true;
         },
@@ -195,10 +195,10 @@ describe("iterate", () => {
       { version: 1 },
     );
     let used = 0;
-    const session = new SaveSession(registry, { ...bare, rateLimit: () => used++ > 0 });
+    const session = new SaveSession(registry, { ...bare, rateLimit: () => used++ > 0, bytesLeft: () => 5 });
     session.enterPostcopy();
     written((writer) => session.iterate(writer));
-    expect(seen).toEqual([true, true]);
+    expect(seen).toEqual([true, true, 5]);
   });
 
   it("a failing handler is an error, not the end of the round", () => {
@@ -496,7 +496,9 @@ describe("watching a save", () => {
         events.push(event);
         throw new Error(`not ${event}`);
       },
-      onTrace: (event) => void (event.event === "warning" && warnings.push(event.message)),
+      onTrace: (event) => {
+        if (event.event === "warning") warnings.push(event.message);
+      },
     };
     written((writer) => new SaveSession(two().registry, options).saveState(writer));
     expect(events).toEqual(["setup", "complete", "cleanup"]);

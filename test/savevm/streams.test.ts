@@ -36,8 +36,8 @@ const verdicts: Readonly<Record<string, readonly [code: string, offset: number]>
   "version 2": ["BAD_VERSION", 4],
   "version 4": ["BAD_VERSION", 4],
   "no config byte": ["CONFIGURATION", 8],
-  "machine name mismatch": ["CONFIGURATION", 17],
-  "machine name len 5": ["CONFIGURATION", 18],
+  "machine name mismatch": ["CONFIGURATION", 8],
+  "machine name len 5": ["CONFIGURATION", 8],
   "unknown section type 9": ["UNKNOWN_SECTION_TYPE", 17],
   "unknown section name": ["SECTION_UNKNOWN", 17],
   "bad instance": ["SECTION_UNKNOWN", 17],
@@ -62,11 +62,11 @@ const verdicts: Readonly<Record<string, readonly [code: string, offset: number]>
   "packaged empty": ["TRUNCATED", 26],
   "subsection unknown": ["SUBSECTION_UNKNOWN", 17],
   "subsection short name": ["UNKNOWN_SECTION_TYPE", 17],
-  "uuid sub, other uuid": ["CONFIGURATION", 17],
+  "uuid sub, other uuid": ["CONFIGURATION", 8],
   "uuid sub v2": ["VERSION_TOO_NEW", 41],
-  "pagebits 13": ["CONFIGURATION", 57],
-  "caps ignore-shared": ["CAPABILITY", 69],
-  "caps bogus": ["CAPABILITY", 53],
+  "pagebits 13": ["CONFIGURATION", 8],
+  "caps ignore-shared": ["CAPABILITY", 8],
+  "caps bogus": ["CAPABILITY", 8],
 };
 
 function receiver({ receiver }: Mutation): StreamOptions {
