@@ -217,6 +217,7 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
 
   /** Lengths may differ only where the block is resizable (RAM section, Setup body). */
   #resize(block: RAMBlock, usedLength: number): void {
+    if (usedLength === block.usedLength) return;
     const unit = Math.max(block.pageSize, this.#config.pageSize);
     const length = Math.ceil(usedLength / unit) * unit;
     if (length === block.usedLength) return;

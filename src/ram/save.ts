@@ -44,6 +44,8 @@ interface Budget {
 
 const UNLIMITED: Budget = { exceeded: () => false, left: () => Infinity };
 
+/** Bytes of guest memory that are sent before limits are looked at again. */
+const RUN_BYTES = 256 << 10;
 /** Bytes of records after which a limiter that only sees the stream is asked again. */
 const CHECK_BYTES = 64 << 10;
 
@@ -62,6 +64,8 @@ export class RamSave {
   /** Scan position: index in {@link blocks}, page. */
   #index = 0;
   #page = 0;
+  /** Index of the block that the last record was of. */
+  #sentIndex = 0;
   /** What the last record was about: CONTINUE refers to it. */
   #lastSent: RAMBlock | null = null;
   #xbzrleStarted = false;
@@ -166,7 +170,7 @@ export class RamSave {
     this.sync();
     this.#inPostcopy = true;
     this.#lastSent = null;
-    this.#index = this.#page = 0;
+    this.#index = this.#page = this.#sentIndex = 0;
     for (const { dirty, ratio } of this.blocks) this.#stats.dirtyPages += canonicalise(dirty, ratio);
   }
 
@@ -209,7 +213,7 @@ export class RamSave {
     for (;;) {
       const run = this.#nextRun(budget.left());
       if (run === null) {
-        this.#xbzrleStarted = this.#config.xbzrle;
+        this.#allClean();
         return true;
       }
       yield* this.#sendRun(writer, run);
@@ -237,11 +241,21 @@ export class RamSave {
       }
       const segmentEnd = block.memory.segmentAt(first * pageSize).end / pageSize;
       // Enough pages to use the budget up even if none is zero, and the rest of the last host page.
-      const wanted = Math.max(1, Math.ceil(bytesLeft / (8 + pageSize)));
+      const wanted = Math.max(1, Math.ceil(Math.min(bytesLeft / (8 + pageSize), RUN_BYTES / pageSize)));
       const limit = Math.ceil((first + wanted) / ratio) * ratio;
       return { saved, first, end: dirty.nextClear(first, Math.min(limit, segmentEnd, dirty.pages)) };
     }
     return null;
+  }
+
+  /**
+   * The scan has been once around and found nothing. As QEMU's, it then stands behind the end of the block it last sent
+   * a page of: the next round begins with the block after that.
+   */
+  #allClean(): void {
+    this.#xbzrleStarted = this.#config.xbzrle;
+    this.#index = this.#sentIndex;
+    this.#page = this.blocks[this.#index]?.dirty.pages ?? 0;
   }
 
   /** Whether dirty pages are left of the host page that the scan position is in: they go with the others. */
@@ -279,6 +293,7 @@ export class RamSave {
       tracker.clear?.(block, at, at + count);
       encoder.encode({ block, segment, first: at, count, continues: this.#lastSent === block }, this.#stats);
       this.#lastSent = block;
+      this.#sentIndex = this.#index;
       at += count;
     }
   }
@@ -303,7 +318,9 @@ export class RamSave {
       output,
       this.#stats,
     );
-    if (wrote) this.#lastSent = block;
+    if (!wrote) return;
+    this.#lastSent = block;
+    this.#sentIndex = this.#index;
   }
 
   /** Write to that output from here on, after what is in another one; with `recycle`, from its start. */
@@ -332,6 +349,6 @@ export class RamSave {
     if (this.#version === this.#list.version) return;
     this.#version = this.#list.version;
     this.#lastSent = null;
-    this.#index = this.#page = 0;
+    this.#index = this.#page = this.#sentIndex = 0;
   }
 }
