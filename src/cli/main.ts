@@ -2,12 +2,14 @@
 import { Command, CommanderError } from "commander";
 import { registerCheck } from "./check.js";
 import { registerInspect } from "./inspect.js";
+import { registerVerify } from "./verify.js";
 
 const program = new Command("savevm")
   .description("Read, check, convert and compare QEMU migration streams")
   .exitOverride()
   .configureHelp({ showGlobalOptions: true });
 registerInspect(program);
+registerVerify(program);
 registerCheck(program);
 
 // A reader that has seen enough, such as head(1), is no error.

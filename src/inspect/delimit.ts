@@ -47,7 +47,8 @@ export interface DelimitContext {
   isExact(idstr: string): boolean;
   /** False for an iterative section that has ended: no PART or END of it is expected. */
   isOpen(id: number): boolean;
-  describe(idstr: string, instance: number): DescribedDevice | null;
+  /** Several devices may bear one name. */
+  describe(idstr: string, instance: number): readonly DescribedDevice[];
 }
 
 type Step =
@@ -119,24 +120,23 @@ function* endsOf(
   context: DelimitContext,
   looks: { left: number },
 ): Generator<End> {
-  const described = describedEnd(section, context);
-  if (described !== null && described <= window.length) {
-    if (context.footers !== false && isFooter(window, described, section.id)) {
-      yield { bodyEnd: described, footer: true };
-    } else if (context.footers !== true) yield { bodyEnd: described, footer: false };
+  const described = describedEnds(section, context);
+  for (const at of described) {
+    if (at > window.length) continue;
+    if (context.footers !== false && isFooter(window, at, section.id)) yield { bodyEnd: at, footer: true };
+    else if (context.footers !== true) yield { bodyEnd: at, footer: false };
   }
   if (context.footers === false) return;
   for (let at = window.indexOf(QEMU_VM_SECTION_FOOTER, section.bodyStart); at >= 0;) {
     if (--looks.left < 0) return;
-    if (at !== described && isFooter(window, at, section.id)) yield { bodyEnd: at, footer: true };
+    if (!described.includes(at) && isFooter(window, at, section.id)) yield { bodyEnd: at, footer: true };
     at = window.indexOf(QEMU_VM_SECTION_FOOTER, at + 1);
   }
 }
 
-function describedEnd({ type, idstr, instance, bodyStart }: Opened, context: DelimitContext): number | null {
-  if (type !== "full" || idstr === null || instance === null) return null;
-  const device = context.describe(idstr, instance);
-  return device === null ? null : bodyStart + deviceSize(device);
+function describedEnds({ type, idstr, instance, bodyStart }: Opened, context: DelimitContext): number[] {
+  if (type !== "full" || idstr === null || instance === null) return [];
+  return context.describe(idstr, instance).map((device) => bodyStart + deviceSize(device));
 }
 
 function isFooter(window: Uint8Array, at: number, id: number): boolean {
@@ -304,7 +304,7 @@ class Failure {
 
   /** No end of `section` led on. */
   exhausted(section: Opened): void {
-    const described = describedEnd(section, this.#context);
+    const described = describedEnds(section, this.#context).at(0) ?? null;
     const at = Math.min(described ?? section.bodyStart, this.#window.length);
     if (at <= this.#at) return;
     this.#at = at;

@@ -4,7 +4,8 @@ import { QEMU_VM_VMDESCRIPTION } from "../stream/constants.js";
 import { hasMore, skip, type Decode } from "../stream/drive.js";
 import { decodeText, type Reader } from "../stream/reader.js";
 import { descriptionCandidates } from "./delimit.js";
-import { parseDescription, type DescribedDevice, type Description } from "./description.js";
+import { indexDevices, lookUp, parseDescription } from "./description.js";
+import type { DescribedDevice, Description, DeviceIndex } from "./description.js";
 import { lookahead } from "./lookahead.js";
 import type { DescriptionRecord } from "./scan-result.js";
 
@@ -20,7 +21,7 @@ const NOTHING: ReadDescription = { record: null, warning: null, problem: null };
 export class DescriptionReader {
   readonly #limits: Limits;
   #value: Description | null;
-  #devices: ReadonlyMap<string, DescribedDevice> = new Map();
+  #devices: DeviceIndex = new Map();
   /** The one of this stream. */
   found: DescriptionRecord | null = null;
 
@@ -36,8 +37,8 @@ export class DescriptionReader {
     return this.#value;
   }
 
-  lookUp(idstr: string, instance: number): DescribedDevice | null {
-    return this.#devices.get(keyOf(idstr, instance)) ?? null;
+  lookUp(idstr: string, instance: number): readonly DescribedDevice[] {
+    return lookUp(this.#devices, idstr, instance);
   }
 
   /**
@@ -103,11 +104,6 @@ export class DescriptionReader {
 
   #use(value: Description): void {
     this.#value = value;
-    this.#devices = new Map(value.devices.map((device) => [keyOf(device.name, device.instance), device]));
+    this.#devices = indexDevices(value);
   }
-}
-
-/** QEMU prints instance ids as signed or unsigned numbers, as its release likes. */
-function keyOf(idstr: string, instance: number): string {
-  return `${instance >>> 0} ${idstr}`;
 }

@@ -142,6 +142,29 @@ function length(json: JsonCursor): number {
   return value;
 }
 
+/** Devices by name and instance. Several may bear the same: two of one kind on a bus that numbers none. */
+export type DeviceIndex = ReadonlyMap<string, readonly DescribedDevice[]>;
+
+export function indexDevices({ devices }: Description): DeviceIndex {
+  const index = new Map<string, DescribedDevice[]>();
+  for (const device of devices) {
+    const key = keyOf(device.name, device.instance);
+    const known = index.get(key);
+    if (known === undefined) index.set(key, [device]);
+    else known.push(device);
+  }
+  return index;
+}
+
+export function lookUp(index: DeviceIndex, name: string, instance: number): readonly DescribedDevice[] {
+  return index.get(keyOf(name, instance)) ?? [];
+}
+
+/** QEMU prints instance ids as signed or unsigned numbers, as its release likes. */
+function keyOf(name: string, instance: number): string {
+  return `${instance >>> 0} ${name}`;
+}
+
 /** Bytes that a state takes on the wire, its subsections with their headers included. */
 export function wireSize(state: DescribedState): number {
   let size = 0;

@@ -1,6 +1,6 @@
 import { addContext, isMigrationError, RamError, StreamError, type MigrationError } from "../errors.js";
 import { Reader } from "../stream/reader.js";
-import { deviceSize, wireSize, type DescribedDevice, type Description } from "./description.js";
+import { deviceSize, indexDevices, lookUp, wireSize, type DescribedDevice, type Description } from "./description.js";
 import { decodeFields } from "./device-codec.js";
 import type { RamScan } from "./ram-scan.js";
 import type {
@@ -63,12 +63,16 @@ function describeDevices(
   description: Description,
   problems: MigrationError[],
 ): ScannedDevice[] {
-  const byName = new Map<string, DescribedDevice>();
-  for (const device of description.devices) byName.set(keyOf(device.name, device.instance), device);
+  const index = indexDevices(description);
+  const used = new Map<readonly DescribedDevice[], number>();
   return devices.map((device) => {
     const { idstr, instance, type } = device.section;
     if (type !== "full" || idstr === null || instance === null || device.isTail) return device;
-    const described = byName.get(keyOf(idstr, instance));
+    // Of several that bear one name, the description lists the first one first.
+    const bearers = lookUp(index, idstr, instance);
+    const nth = used.get(bearers) ?? 0;
+    used.set(bearers, nth + 1);
+    const described = bearers[Math.min(nth, bearers.length - 1)];
     if (described === undefined || device.body === null) return device;
     try {
       return { ...device, described, fields: decodeDevice(device, described) };
@@ -158,10 +162,6 @@ function finishRam(
     warnings.push(`${stored.pages - stored.received} of the ${stored.pages} pages of "${name}" are not in the stream`);
   }
   return { pageSize, blocks, flushes };
-}
-
-function keyOf(name: string, instance: number): string {
-  return `${instance >>> 0} ${name}`;
 }
 
 function refOf({ id, idstr, instance, version }: SectionRecord) {

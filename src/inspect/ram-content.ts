@@ -4,6 +4,7 @@ import type { Limits } from "../limits.js";
 import { inflatePage } from "../ram/compression.js";
 import type { RamBlockEntry, RamTarget, RamVisitor } from "../ram/page-codec.js";
 import type { DiscardRange } from "../savevm/commands.js";
+import { equalBytes } from "./byte-comparer.js";
 import type { PageStore, StoredBlock } from "./page-store.js";
 
 /** Page records by kind. */
@@ -183,7 +184,14 @@ export class RamContent implements RamVisitor<ScannedBlock> {
     block.content?.write(offset, current);
     if (!encode) return null;
     const length = kernels.xbzrleEncode(address + old, address + page, size, address + wire, size);
-    return length < 0 ? null : memory.subarray(wire, wire + length);
+    if (length < 0) return null;
+    const again = memory.subarray(wire, wire + length);
+    if (!equalBytes(again, encoded)) {
+      // Another form, which must then mean the same.
+      const reached = kernels.xbzrleDecode(address + wire, length, address + old, size);
+      if (reached < 0 || !equalBytes(memory.subarray(old, old + size), current)) return null;
+    }
+    return again;
   }
 }
 

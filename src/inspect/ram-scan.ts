@@ -1,4 +1,4 @@
-import { SectionError } from "../errors.js";
+import { RamError, SectionError } from "../errors.js";
 import type { Limits } from "../limits.js";
 import { RamRecordReader } from "../ram/page-codec.js";
 import type { Command } from "../savevm/commands.js";
@@ -56,14 +56,14 @@ export class RamScan {
   /** Learn from the configuration section; null when the stream has none. */
   configure({ targetPageBits, capabilities }: Configuration): void {
     this.#withAddress = capabilities.includes("x-ignore-shared");
-    if (targetPageBits !== null) this.#pageSize ??= 2 ** targetPageBits;
+    if (targetPageBits !== null) this.#learnPageSize(2 ** targetPageBits);
   }
 
   /** Learn from a command, or act on it. */
   command(command: Command): void {
     if (command.name === "POSTCOPY_ADVISE" && command.ram !== null) {
       this.#pageSizes = command.ram.pageSizes;
-      this.#pageSize ??= command.ram.targetPageSize;
+      this.#learnPageSize(command.ram.targetPageSize);
     } else if (command.name === "POSTCOPY_RAM_DISCARD") this.content?.discard(command.block, command.ranges);
     else if (command.name === "POSTCOPY_LISTEN") this.inPostcopy = true;
   }
@@ -78,6 +78,13 @@ export class RamScan {
     if (this.#records === null || type === "start" || type === "full") yield* this.#meetList(reader, id);
     else if (this.#pageSize === null) this.#infer(yield* lookahead(reader, RAM_LOOKAHEAD), 0, id);
     yield* (this.#records as RamRecordReader<ScannedBlock>).section(reader);
+  }
+
+  #learnPageSize(bytes: number): void {
+    if (bytes < 256 || bytes > 65536 || !Number.isInteger(Math.log2(bytes))) {
+      throw new RamError("PAGE_SIZE", `Use target pages of ${bytes} bytes: there are none of that size`);
+    }
+    this.#pageSize ??= bytes;
   }
 
   *#meetList(reader: Reader, id: number): Decode<void> {

@@ -133,15 +133,15 @@ export class StreamScanner {
     const { offset } = reader;
     try {
       reader.advance(1);
-      const value = yield* loadConfiguration(reader, null, this.#limits);
+      const value = yield* loadConfiguration(reader, this.#limits);
       if (value.capabilities.includes("mapped-ram")) {
         throw new StreamError("UNSUPPORTED", "Read the configuration: mapped-ram files are not supported yet");
       }
+      this.#ram.configure(value);
       this.#configuration = { value, offset, length: reader.offset - offset };
     } catch (error) {
       throw addContext(error, { offset, section: CONFIGURATION_SECTION });
     }
-    this.#ram.configure(this.#configuration.value);
     this.#observer?.onConfiguration(this.#configuration);
   }
 
