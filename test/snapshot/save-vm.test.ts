@@ -26,10 +26,7 @@ function makeUart() {
   };
 }
 
-function makeMachine(
-  options: Partial<SaveVMOptions> = {},
-  memory: ConstructorParameters<typeof Uint8Array>[0] = 64 << 10,
-) {
+function makeMachine(options: Partial<SaveVMOptions> = {}, memory = 64 << 10) {
   const vm = new SaveVM({ machine: "toy-1.0", pageSize: 4096, ...options });
   const ram = new Uint8Array(memory);
   const device = makeUart();
