@@ -5,6 +5,7 @@ import { described, load, saved } from "../kit/vmstate.js";
 import { createIsapc } from "./isapc.js";
 import { bodyOf, recorded } from "./kit.js";
 import { createMicrovm } from "./microvm.js";
+import { createPc } from "./pc.js";
 
 /** Section by section: QEMU's bytes must make sense by our descriptions alone. */
 
@@ -13,6 +14,8 @@ const machines = [
   ["microvm-smp4", () => createMicrovm({ acpi: false, serials: 1, cpus: 4 })],
   ["microvm-cpu-max", () => createMicrovm({ acpi: false, serials: 1, cpus: 2 })],
   ["isapc", () => createIsapc({ serials: 1 })],
+  ["pc", () => createPc({ serials: 1 })],
+  ["pc-i440fx-2.3", () => createPc({ machine: "pc-i440fx-2.3", old: true, serials: 1 })],
 ] as const;
 
 describe.each(machines)("devices of %s", (name, create) => {

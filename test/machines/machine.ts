@@ -84,8 +84,8 @@ export function registerProcessors(
 }
 
 /** Registered last of all. */
-export function registerGlobalState(registry: StateRegistry): ReturnType<typeof createGlobalState> {
-  const state = createGlobalState();
+export function registerGlobalState(registry: StateRegistry, optional = false) {
+  const state = createGlobalState(optional);
   registry.register(globalState, state);
   return state;
 }

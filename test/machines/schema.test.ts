@@ -6,6 +6,8 @@ import type { AnyVMState } from "../../src/vmstate/types.js";
 import { i8259, ioapic, kvmvapic } from "./devices/apic.js";
 import { acpiGed, fwCfg, i8254, i8257, port92, rtc, speaker, vmmouse } from "./devices/board.js";
 import { isaFloppy } from "./devices/disks.js";
+import { i440fx, pciHost, piix3 } from "./devices/pci.js";
+import { hpet, piix4Pm, smbusEeprom } from "./devices/piix.js";
 import { isaParallel, isaSerial } from "./devices/ports.js";
 import { i8042, keyboard, mouse } from "./devices/ps2.js";
 
@@ -35,6 +37,12 @@ const devices: readonly (readonly [type: string, state: AnyVMState])[] = [
   ["ps2-kbd", keyboard],
   ["ps2-mouse", mouse],
   ["i8042", i8042],
+  ["i440FX-pcihost", pciHost],
+  ["i440FX", i440fx],
+  ["PIIX3", piix3],
+  ["hpet", hpet],
+  ["PIIX4_PM", piix4Pm],
+  ["smbus-eeprom", smbusEeprom],
 ];
 
 /**

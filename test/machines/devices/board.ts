@@ -17,6 +17,7 @@ import {
   unused,
   varray,
 } from "../../../src/vmstate/fields.js";
+import type { DeviceOf } from "../../../src/vmstate/types.js";
 import { blank } from "../blank.js";
 
 /** Small chips of a PC board: interval timer, clock, DMA, firmware configuration, speaker, port 0x92, mouse backdoor. */
@@ -162,7 +163,7 @@ export const speaker = vmstate("pcspk", {
   fields: [u8("data_on"), u8("dummy_refresh_clock")],
 });
 
-export const createSpeaker = () => blank(speaker, { migrate: true });
+export const createSpeaker = (migrate = true) => blank(speaker, { migrate });
 
 export const port92 = vmstate("port92", { ...V1, fields: [u8("outport")] });
 
@@ -182,14 +183,24 @@ const hotplugSlot = vmstate("memory hotplug device state", {
   fields: [bool("is_enabled"), bool("is_inserting"), u32("ost_event"), u32("ost_status")],
 });
 
-const memoryHotplug = vmstate("memory hotplug state", {
+export const memoryHotplug = vmstate("memory hotplug state", {
   ...V1,
   fields: [u32("selector"), varray("devs", hotplugSlot, "dev_count")],
 });
 
+/** Slots for memory, if the machine has any. */
+export interface MemoryHotplug extends DeviceOf<typeof memoryHotplug> {
+  readonly is_enabled: boolean;
+}
+
+export const createMemoryHotplug = (slots: number): MemoryHotplug => ({
+  ...blank(memoryHotplug, { devs: Array.from({ length: slots }, () => blank(hotplugSlot)), dev_count: slots }),
+  is_enabled: true,
+});
+
 const gedMemory = vmstate("acpi-ged/memhp", {
   ...V1,
-  needed: (ged: { memhp_state: { readonly is_enabled: boolean } }) => ged.memhp_state.is_enabled,
+  needed: (ged: { memhp_state: MemoryHotplug }) => ged.memhp_state.is_enabled,
   fields: [struct("memhp_state", memoryHotplug, { since: 1 })],
 });
 
@@ -210,11 +221,4 @@ export const acpiGed = vmstate("acpi-ged", {
   subsections: [gedMemory, gedErrors],
 });
 
-export const createAcpiGed = (memorySlots = 0) =>
-  blank(acpiGed, {
-    memhp_state: {
-      ...blank(memoryHotplug, { devs: Array.from({ length: memorySlots }, () => blank(hotplugSlot)) }),
-      dev_count: memorySlots,
-      is_enabled: true,
-    },
-  });
+export const createAcpiGed = (memorySlots = 0) => blank(acpiGed, { memhp_state: createMemoryHotplug(memorySlots) });

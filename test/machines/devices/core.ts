@@ -81,13 +81,21 @@ const RUN_STATES: ReadonlySet<string> = new Set(
   ),
 );
 
+interface GlobalState {
+  /** Machine types up to 2.3 save it only when it says something. */
+  readonly optional: boolean;
+  size: number;
+  runstate: Uint8Array;
+}
+
 /** Whether the guest ran when it was saved: the name of the run state, ended by a zero, in 100 bytes. */
 export const globalState = vmstate("globalstate", {
   ...V1,
-  preSave(state: { size: number; runstate: Uint8Array }) {
+  needed: (state: GlobalState) => !state.optional || !["running", "paused"].includes(runStateOf(state)),
+  preSave(state: GlobalState) {
     state.size = runStateOf(state).length + 1;
   },
-  postLoad(state: { runstate: Uint8Array }) {
+  postLoad(state: GlobalState) {
     if (!state.runstate.includes(0)) throw new Error("the name of the run state does not end");
     const name = runStateOf(state);
     if (!RUN_STATES.has(name)) throw new Error(`"${name}" is no run state`);
@@ -101,8 +109,8 @@ export function runStateOf({ runstate }: { readonly runstate: Uint8Array }): str
   return new TextDecoder().decode(runstate.subarray(0, end < 0 ? runstate.length : end));
 }
 
-export function createGlobalState() {
-  const state = blank(globalState);
+export function createGlobalState(optional = false) {
+  const state = blank(globalState, { optional });
   new TextEncoder().encodeInto("running", state.runstate);
   return state;
 }

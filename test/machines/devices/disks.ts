@@ -144,7 +144,7 @@ const ideErrors = vmstate("ide_bus/error", {
 export const ideBus = vmstate("ide_bus", { ...V1, fields: [u8("cmd"), u8("unit")], subsections: [ideErrors] });
 
 const DRQ_STAT = 0x08;
-const BM_STATUS_PIO_RETRY = 0x08;
+const IDE_RETRY_PIO = 0x10;
 /** Largest transfer (256 sectors) and some room for what follows it. */
 const IO_BUFFER = 256 * 512 + 4;
 /** What may follow a transfer: the next read, the next write, stop, three of ATAPI. */
@@ -160,8 +160,7 @@ interface PioTransfer {
 
 const pioTransfer = vmstate("ide_drive/pio_state", {
   ...V1,
-  needed: (drive: PioTransfer) =>
-    (drive.status & DRQ_STAT) !== 0 || (drive.bus.error_status & BM_STATUS_PIO_RETRY) !== 0,
+  needed: (drive: PioTransfer) => (drive.status & DRQ_STAT) !== 0 || (drive.bus.error_status & IDE_RETRY_PIO) !== 0,
   postLoad(drive: PioTransfer) {
     if (drive.end_transfer_fn_idx >= TRANSFER_ENDS) throw new Error("nothing that could follow the transfer");
     if (drive.cur_io_buffer_offset < 0 || drive.cur_io_buffer_len < 0) throw new Error("a transfer outside the buffer");

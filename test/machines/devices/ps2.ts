@@ -204,12 +204,13 @@ const controller = vmstate("pckbd", {
 
 export const i8042 = vmstate("pckbd", { version: 3, minimumVersion: 3, fields: [struct("kbd", controller)] });
 
-export const createI8042 = () =>
+/** Machine types up to 5.2 have no extended state. */
+export const createI8042 = (extended_state = true) =>
   blank(i8042, {
     kbd: blank(controller, {
       outport: OUTPORT_IDLE,
       outport_present: false,
-      extended_state: true,
+      extended_state,
       extended_state_loaded: false,
       throttled: false,
       pending: 0,
