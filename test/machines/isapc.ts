@@ -19,17 +19,20 @@ import {
 import { createFloppy, createIsaIde, isaFloppy, isaIde } from "./devices/disks.js";
 import { createParallel, createSerial, isaParallel, isaSerial } from "./devices/ports.js";
 import { createI8042, createKeyboard, createMouse, i8042, keyboard, mouse } from "./devices/ps2.js";
-import { registerCore, registerGlobalState, registerProcessors, type MachineOptions } from "./machine.js";
+import {
+  OPTION_ROMS,
+  memoryOf,
+  registerCore,
+  registerGlobalState,
+  registerProcessors,
+  type MachineOptions,
+} from "./machine.js";
 
 /** QEMU 7.2's machine `isapc`: a PC from before PCI, whose usual CPU (a 486) has no APIC, registered in QEMU's order. */
 export function createIsapc(options: MachineOptions = {}) {
-  const { serials = 0, parallels = 0, ramBytes = 1 << 20 } = options;
+  const { serials = 0, parallels = 0 } = options;
   const registry = new StateRegistry();
-  const { timers, blocks } = registerCore(
-    registry,
-    { "pc.ram": ramBytes, "pc.rom": 128 << 10, "pc.bios": 64 << 10 },
-    options,
-  );
+  const { timers, blocks } = registerCore(registry, { ...OPTION_ROMS, ...memoryOf("pc.ram", options) }, options);
   const processors = registerProcessors(registry, options);
   registry.register(fwCfg, createFwCfg());
   const dma = [createI8257(0), createI8257(1)];

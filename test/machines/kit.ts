@@ -9,7 +9,7 @@ export interface Recorded {
   readonly entry: StreamEntry;
   /** Sections of devices: all but those of RAM. */
   readonly devices: readonly SectionEntry[];
-  /** The JSON behind the stream. */
+  /** The JSON behind the stream, empty when there is none. */
   readonly description: string;
 }
 
@@ -20,9 +20,8 @@ export function recorded(name: string): Recorded {
   const entry = manifest.streams[name];
   const bytes = new Uint8Array(gunzipSync(readFileSync(new URL(entry.file, streams))));
   const { description, sections } = entry.contents;
-  if (description === null) throw new Error(`Stream ${name} has no description`);
   // Nothing follows the text; the section type and the length come before it.
-  const text = bytes.subarray(description.offset + 1 + 4);
+  const text = description === null ? new Uint8Array() : bytes.subarray(description.offset + 1 + 4);
   return {
     bytes,
     entry,

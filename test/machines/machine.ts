@@ -23,6 +23,8 @@ import { createX86Cpu, x86Cpu, type X86Cpu } from "./devices/cpu-x86.js";
 export interface MachineOptions {
   /** Size of the guest's main memory. */
   readonly ramBytes?: number;
+  /** Blocks that both ends have as one file. */
+  readonly shared?: readonly string[];
   /** How RAM travels. */
   readonly ram?: Partial<RamOptions>;
   readonly cpus?: number;
@@ -49,13 +51,24 @@ export interface Processor {
   readonly apic: Apic | null;
 }
 
-/** Bytes of the blocks of guest memory, by name. */
-export type Memory = Readonly<Record<string, number>>;
+/** Blocks of guest memory by name: how many bytes, and where the guest sees them. */
+export type Memory = Readonly<Record<string, { readonly bytes: number; readonly at: number }>>;
+
+/** Main memory, and the firmware at the end of the address space. */
+export function memoryOf(name: string, { ramBytes = 1 << 20 }: MachineOptions): Memory {
+  const bios = 64 << 10;
+  return { [name]: { bytes: ramBytes, at: 0 }, "pc.bios": { bytes: bios, at: 2 ** 32 - bios } };
+}
+
+/** Where adapters bring their own firmware. */
+export const OPTION_ROMS: Memory = { "pc.rom": { bytes: 128 << 10, at: 0xc0000 } };
 
 /** What is registered before any device, as QEMU does: section ids 0 to 3. */
-export function registerCore(registry: StateRegistry, memory: Memory, { counting, ram }: MachineOptions) {
+export function registerCore(registry: StateRegistry, memory: Memory, { counting, ram, shared = [] }: MachineOptions) {
   const blocks = new RAMBlockList();
-  for (const [name, bytes] of Object.entries(memory)) blocks.addGlobal(name, new Uint8Array(bytes));
+  for (const [name, { bytes, at }] of Object.entries(memory)) {
+    blocks.addGlobal(name, new Uint8Array(bytes), { gpa: at, shared: shared.includes(name) });
+  }
   const timers = createClock(counting);
   registry.register(clock, timers);
   registry.register(replay, createReplay());

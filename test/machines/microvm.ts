@@ -2,7 +2,7 @@ import { StateRegistry } from "../../src/registry/registry.js";
 import { createI8259, createIoapic, i8259, ioapic } from "./devices/apic.js";
 import { acpiGed, createAcpiGed, createFwCfg, createI8254, createRtc, fwCfg, i8254, rtc } from "./devices/board.js";
 import { createSerial, isaSerial } from "./devices/ports.js";
-import { registerCore, registerGlobalState, registerProcessors, type MachineOptions } from "./machine.js";
+import { memoryOf, registerCore, registerGlobalState, registerProcessors, type MachineOptions } from "./machine.js";
 
 export interface MicrovmOptions extends MachineOptions {
   /** A second I/O APIC and the device that ACPI events come from. */
@@ -11,9 +11,9 @@ export interface MicrovmOptions extends MachineOptions {
 
 /** QEMU 7.2's machine `microvm`: a PC without PCI, registered in QEMU's order. */
 export function createMicrovm(options: MicrovmOptions = {}) {
-  const { acpi = true, serials = 0, ramBytes = 1 << 20 } = options;
+  const { acpi = true, serials = 0 } = options;
   const registry = new StateRegistry();
-  const { timers, blocks } = registerCore(registry, { "microvm.ram": ramBytes, "pc.bios": 64 << 10 }, options);
+  const { timers, blocks } = registerCore(registry, memoryOf("microvm.ram", options), options);
   const firmware = createFwCfg();
   registry.register(fwCfg, firmware);
   const processors = registerProcessors(registry, { apic: true, ...options });

@@ -43,7 +43,14 @@ import {
 } from "./devices/piix.js";
 import { createSerial, isaSerial } from "./devices/ports.js";
 import { createI8042, createKeyboard, createMouse, i8042, keyboard, mouse } from "./devices/ps2.js";
-import { registerCore, registerGlobalState, registerProcessors, type MachineOptions } from "./machine.js";
+import {
+  OPTION_ROMS,
+  memoryOf,
+  registerCore,
+  registerGlobalState,
+  registerProcessors,
+  type MachineOptions,
+} from "./machine.js";
 
 export interface PcOptions extends MachineOptions {
   /** Machine type with its version; `pc-i440fx-7.2` when absent. */
@@ -58,10 +65,9 @@ const MEMORY_MODULES = 8;
 
 /** QEMU 7.2's machine `pc` (i440FX and PIIX3), registered in QEMU's order. */
 export function createPc(options: PcOptions = {}) {
-  const { machine = "pc-i440fx-7.2", old = false, acpi = false, serials = 0, ramBytes = 1 << 20 } = options;
+  const { machine = "pc-i440fx-7.2", old = false, acpi = false, serials = 0 } = options;
   const registry = new StateRegistry();
-  const memory = { "pc.ram": ramBytes, "pc.rom": 128 << 10, "pc.bios": 64 << 10 };
-  const { timers, blocks } = registerCore(registry, memory, options);
+  const { timers, blocks } = registerCore(registry, { ...OPTION_ROMS, ...memoryOf("pc.ram", options) }, options);
   const processors = registerProcessors(registry, { apic: true, ...options });
   registry.register(fwCfg, { ...createFwCfg(), dma_enabled: !old });
   registry.register(pciHost, createPciHost(!old));
