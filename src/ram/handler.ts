@@ -118,6 +118,7 @@ export class RamHandler implements SaveVMHandlers {
     const { pageSize, compress, ignoreShared } = this.#config;
     // What CONTINUE refers to is kept from section to section.
     run.reader ??= new RamRecordReader(run.load, { pageSize, strict, compress: compress !== null, ignoreShared });
+    run.reader.inPostcopy = run.load.inPostcopy;
     yield* run.reader.section(reader);
   }
 

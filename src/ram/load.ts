@@ -51,6 +51,11 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
     if (inPlace) this.onRun = (block, bytes) => this.#decodeInPlace(block, bytes);
   }
 
+  /** True once pages are placed by whole host pages. */
+  get inPostcopy(): boolean {
+    return this.#inPostcopy;
+  }
+
   /** Postcopy was announced: what the memory held before is forgotten, and lengths are settled. */
   advise(): void {
     this.#advised = true;
