@@ -209,7 +209,6 @@ export class SaveSession {
   *deviceState(writer: Writer, { header = true }: { readonly header?: boolean } = {}): Encode<void> {
     if (header) writeMagic(writer);
     this.#synchronizeCpus();
-    this.#json = null;
     yield* this.#writePhase("deviceState", writer, null);
     writer.u8(QEMU_VM_EOF);
     yield;
@@ -310,6 +309,8 @@ export class SaveSession {
     budget: Budget = this.#budget,
   ): Encode<boolean> {
     const section = PHASES[name].section ?? "full";
+    // Device state alone is not part of the stream that the description is for.
+    const json = name === "deviceState" ? null : this.#json;
     const context: SaveContext = { writer, inPostcopy: this.#inPostcopy, ...budget };
     const situation: Situation = {
       inPostcopy: this.#inPostcopy,
@@ -317,7 +318,7 @@ export class SaveSession {
       onSkip: ({ idstr, sectionId }) => this.#trace?.({ event: "savevm_section_skip", idstr, sectionId }),
     };
     return runPhase(name, this.#registry.entries, situation, (entry) => {
-      if (entry.kind === "device" || body === null) return this.#full(writer, entry);
+      if (entry.kind === "device" || body === null) return this.#full(writer, entry, json);
       return this.#section(writer, section, entry, () =>
         runHandler(() => body(entry, context), `Save "${entry.idstr}"`),
       );
@@ -349,10 +350,10 @@ export class SaveSession {
   }
 
   /** A FULL section: a device, or old-style state. */
-  #full(writer: Writer, entry: SaveStateEntry): Encode<boolean> {
+  #full(writer: Writer, entry: SaveStateEntry, json: JsonWriter | null): Encode<boolean> {
     return this.#section(writer, "full", entry, () => {
       this.#trace?.({ event: "vmstate_save", idstr: entry.idstr, vmsd: descriptionName(entry) });
-      saveEntry(writer, entry, this.#json, this.options.descriptionStyle);
+      saveEntry(writer, entry, json, this.options.descriptionStyle);
     });
   }
 

@@ -371,6 +371,14 @@ describe("return path", () => {
     expect(log).not.toContain("a.switchoverAckNeeded");
   });
 
+  it("switchover-ack: the first who cannot be asked ends the load", () => {
+    const { registry, log } = machine({ fails: ["switchoverAckNeeded"] });
+    registry.registerLive("b", probe(log, "b", { fails: ["switchoverAckNeeded"] }), { version: 1 });
+    const error = failure(() => load(registry, `${HEAD}00`, ACK));
+    expect(error).toMatchObject({ code: "HOOK_FAILED", section: { idstr: "a" } });
+    expect(log).not.toContain("b.switchoverAckNeeded");
+  });
+
   it("switchover-ack: approval without a way back is an error", () => {
     const { registry } = machine({ wantsAck: true });
     const session = new LoadSession(registry, ACK);

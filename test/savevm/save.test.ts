@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isMigrationError, type MigrationError } from "../../src/errors.js";
+import type { SaveVMHandlers } from "../../src/registry/handlers.js";
 import { StateRegistry } from "../../src/registry/registry.js";
 import { SaveSession, type SaveOptions } from "../../src/savevm/save.js";
 import type { TraceEvent } from "../../src/savevm/trace.js";
@@ -311,6 +312,51 @@ describe("completePostcopy", () => {
   });
 });
 
+describe("the first failure ends a phase", () => {
+  const phases: readonly (readonly [keyof SaveVMHandlers, (session: SaveSession) => unknown])[] = [
+    ["savePrepare", (session) => written(() => session.prepare())],
+    ["saveSetup", (session) => written((writer) => session.setup(writer))],
+    ["resumePrepare", (session) => written(() => session.resumePrepare())],
+    ["saveLiveIterate", (session) => written((writer) => session.iterate(writer))],
+    ["saveLiveCompletePrecopy", (session) => written((writer) => session.completePrecopy(writer))],
+    ["saveLiveCompletePostcopy", (session) => written((writer) => session.completePostcopy(writer))],
+    ["statePendingEstimate", (session) => session.pendingEstimate()],
+    ["statePendingExact", (session) => session.pendingExact()],
+  ];
+
+  it.each(phases)("%s", (hook, run) => {
+    const { registry, log } = two({ fails: [hook] }, { fails: [hook] });
+    expect(failure(() => run(new SaveSession(registry, bare)))).toMatchObject({
+      code: "HOOK_FAILED",
+      section: { idstr: "a" },
+    });
+    expect(log).toEqual([`a.${hook}`]);
+  });
+
+  it.each<[string, (session: SaveSession) => unknown]>([
+    ["devices", (session) => written((writer) => session.completePrecopy(writer))],
+    ["device state", (session) => written((writer) => session.deviceState(writer))],
+    ["unplug", (session) => session.guestUnplugPending()],
+  ])("%s", (_, run) => {
+    const asked: string[] = [];
+    const failing = (name: string) => {
+      const fail = (): never => {
+        asked.push(name);
+        throw new Error(name);
+      };
+      return device(name, { needed: fail, unplugPending: fail });
+    };
+    const registry = new StateRegistry();
+    registry.register(failing("x"), { v: 0 });
+    registry.register(failing("y"), { v: 0 });
+    expect(failure(() => run(new SaveSession(registry, bare)))).toMatchObject({
+      code: "HOOK_FAILED",
+      section: { idstr: "x" },
+    });
+    expect(asked).toEqual(["x"]);
+  });
+});
+
 describe("footers", () => {
   it("stand behind every section, of whatever type", () => {
     const { registry } = two();
@@ -449,12 +495,25 @@ describe("other forms", () => {
     const { registry } = two();
     registry.register(device("e", { earlySetup: true }), { v: 0x77 });
     registry.register(device("n", { needed: () => false }), { v: 0 });
-    registry.registerLive("o", oldStyle(0x66), { version: 2 });
+    registry.registerLive("o", { ...oldStyle(0x66), isActive: () => false }, { version: 2 });
+    registry.register(device("d"), { v: 0x55 });
     const session = new SaveSession(registry, { machine: "toy" });
-    const full =
-      "04000000020165000000000000000377" + "7e00000002" + "0400000004016f000000000000000266" + "7e00000004" + "00";
-    expect(written((writer) => session.deviceState(writer)).hex).toBe(`5145564d00000003${full}`);
-    expect(written((writer) => session.deviceState(writer, { header: false })).hex).toBe(full);
+    const full = (id: number, idstr: string, version: number, v: string): string =>
+      `040000000${id}01${toHex(new TextEncoder().encode(idstr))}000000000000000${version}${v}7e0000000${id}`;
+    const sections = `${full(2, "e", 3, "77")}${full(4, "o", 2, "66")}${full(5, "d", 3, "55")}`;
+    expect(written((writer) => session.deviceState(writer)).hex).toBe(`5145564d00000003${sections}00`);
+    expect(written((writer) => session.deviceState(writer, { header: false })).hex).toBe(`${sections}00`);
+  });
+
+  it("device state in the middle of a stream leaves the description of the stream alone", () => {
+    const registry = new StateRegistry();
+    registry.register(device("d"), { v: 1 });
+    const session = new SaveSession(registry, { ...bare, description: true });
+    written((writer) => session.setup(writer));
+    written((writer) => session.deviceState(writer, { header: false }));
+    const { hex } = written((writer) => session.completePrecopy(writer));
+    const text = Buffer.from(hex.slice(hex.indexOf("0006") + 12), "hex").toString();
+    expect((JSON.parse(text) as { devices: unknown[] }).devices).toHaveLength(1);
   });
 
   it("live handlers with a saveState of their own are not devices", () => {
@@ -471,14 +530,14 @@ describe("other forms", () => {
 
   it("guest unplug pending: the first device that says so, asked without regard to anything else", () => {
     const asked: string[] = [];
-    const unplug = (name: string, pending: boolean) =>
-      device(name, { needed: () => false, unplugPending: () => (asked.push(name), pending) });
+    const unplug = (name: string, pending: boolean, earlySetup = false) =>
+      device(name, { earlySetup, needed: () => false, unplugPending: () => (asked.push(name), pending) });
     const registry = new StateRegistry();
     registry.register(device("z"), { v: 0 });
     registry.register(unplug("p", false), { v: 0 });
     const session = new SaveSession(registry, bare);
     expect(session.guestUnplugPending()).toBe(false);
-    registry.register(unplug("q", true), { v: 0 });
+    registry.register(unplug("q", true, true), { v: 0 });
     registry.register(unplug("r", true), { v: 0 });
     asked.length = 0;
     expect(session.guestUnplugPending()).toBe(true);
