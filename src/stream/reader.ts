@@ -123,7 +123,7 @@ export class Reader {
     let pos = this.#pos;
     let i = from;
     scan: for (; i < n; i++) {
-      const slot = slots[i] as number;
+      const slot = slots[i];
       switch (kinds[i]) {
         case U8:
           values[slot] = view.getUint8(pos);

@@ -61,8 +61,8 @@ function iteratorSource(iterator: Iterator<Uint8Array> | AsyncIterator<Uint8Arra
     async read() {
       waiting = true;
       try {
-        const { done, value }: IteratorResult<Uint8Array> = await guarded(async () => iterator.next());
-        return done === true ? null : checked(value);
+        const result = await guarded(async () => iterator.next());
+        return result.done === true ? null : checked(result.value);
       } finally {
         waiting = false;
       }

@@ -1,4 +1,5 @@
 import { MAX_COUNTED_STRING } from "./constants.js";
+import { BOOL, I16, I32, I64, I8, U16, U32, U64, U8 } from "./integers.js";
 import { encodeName } from "./names.js";
 
 const SEGMENT = 16 << 10;
@@ -62,6 +63,57 @@ export class Writer {
     this.#view.setUint32(this.#pos, Math.floor(value / 0x1_0000_0000));
     this.#view.setUint32(this.#pos + 4, value >>> 0);
     this.#pos += 8;
+  }
+
+  /**
+   * Write `values` as `kinds` (see integers.ts) from index `from` on, up to a kind that is no integer or a value that
+   * would lose bits. Either sign is taken for the same bits. Returns the index where it stopped.
+   */
+  integers(kinds: Uint8Array, from: number, values: readonly unknown[]): number {
+    const n = kinds.length;
+    this.#room(8 * (n - from));
+    const view = this.#view;
+    let pos = this.#pos;
+    let i = from;
+    scan: for (; i < n; i++) {
+      const value = values[i];
+      switch (kinds[i]) {
+        case U8:
+        case I8:
+          if (typeof value !== "number" || !Number.isInteger(value) || value < -0x80 || value > 0xff) break scan;
+          view.setUint8(pos, value);
+          pos += 1;
+          break;
+        case U16:
+        case I16:
+          if (typeof value !== "number" || !Number.isInteger(value) || value < -0x8000 || value > 0xffff) break scan;
+          view.setUint16(pos, value);
+          pos += 2;
+          break;
+        case U32:
+        case I32:
+          if (typeof value !== "number" || (value >>> 0 !== value && (value | 0) !== value)) break scan;
+          view.setUint32(pos, value);
+          pos += 4;
+          break;
+        case U64:
+        case I64:
+          if (typeof value !== "bigint") break scan;
+          if (BigInt.asUintN(64, value) !== value && BigInt.asIntN(64, value) !== value) break scan;
+          view.setBigUint64(pos, BigInt.asUintN(64, value));
+          pos += 8;
+          break;
+        case BOOL:
+          if (typeof value !== "boolean") break scan;
+          view.setUint8(pos, value ? 1 : 0);
+          pos += 1;
+          break;
+        default:
+          break scan;
+      }
+    }
+    this.#pos = pos;
+    return i;
   }
 
   /** A copy of `bytes`. */

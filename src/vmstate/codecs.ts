@@ -52,16 +52,13 @@ function scalar<V>(
   get: (reader: Reader) => V,
   list: (n: number) => MutableArrayLike<V> = width.list,
 ): Codec<V> {
-  return {
-    type,
-    size: width.size,
-    put(writer, value) {
-      if (!width.fits(value)) throw invalid(type, value);
-      width.put(writer, value);
-    },
-    get,
-    list,
+  const put = (writer: Writer, value: V): void => {
+    if (!width.fits(value)) throw invalid(type, value);
+    width.put(writer, value);
   };
+  const kind = KINDS.get(get);
+  if (kind !== undefined) KINDS.set(put, kind);
+  return { type, size: width.size, put, get, list };
 }
 
 const getU8 = (r: Reader): number => r.u8();
@@ -74,6 +71,12 @@ const getI32 = (r: Reader): number => r.i32();
 const getI64 = (r: Reader): bigint => r.i64();
 const getBool = (r: Reader): boolean => r.u8() !== 0;
 
+const putBool = (writer: Writer, value: boolean): void => {
+  if (typeof value !== "boolean") throw invalid("bool", value);
+  writer.u8(value ? 1 : 0);
+};
+
+/** Kinds of the `get` and `put` of the plain codecs. */
 const KINDS = new Map<unknown, number>([
   [getU8, integers.U8],
   [getU16, integers.U16],
@@ -84,14 +87,15 @@ const KINDS = new Map<unknown, number>([
   [getI32, integers.I32],
   [getI64, integers.I64],
   [getBool, integers.BOOL],
+  [putBool, integers.BOOL],
 ]);
 
 /**
- * The kind by which a reader can take the codec's values a run at a time (stream/integers.ts). Told by its `get`, so
- * that a codec made by spreading another one and replacing `get` is not mistaken for it.
+ * The kind by which a reader or writer can take the codec's values a run at a time (stream/integers.ts). Told by its
+ * `get` or `put`, so that a codec made by spreading another one and replacing one of them is not mistaken for it.
  */
-export function integerKind(codec: AnyCodec): number {
-  return KINDS.get(codec.get) ?? integers.OTHER;
+export function integerKind(codec: AnyCodec, direction: "get" | "put"): number {
+  return KINDS.get(Reflect.get(codec, direction)) ?? integers.OTHER;
 }
 
 export const uint8 = scalar("uint8", BITS_8, getU8);
@@ -110,10 +114,7 @@ export const cpuDouble = scalar("CPU_Double_U", BITS_64, getU64);
 export const bool: Codec<boolean> = {
   type: "bool",
   size: 1,
-  put(writer, value) {
-    if (typeof value !== "boolean") throw invalid("bool", value);
-    writer.u8(value ? 1 : 0);
-  },
+  put: putBool,
   get: getBool,
 };
 

@@ -32,7 +32,7 @@ export function commitLayer(layout: Layout, values: readonly unknown[], device: 
     }
     const value = values[i];
     if (value === ABSENT) continue;
-    const field = value instanceof Part ? value.field : (fields[i] as AnyField);
+    const field = value instanceof Part ? value.field : (fields[i]);
     try {
       if (value instanceof Part) commitPart(value, device, undo);
       else replace(field, device, value, undo);
@@ -43,8 +43,8 @@ export function commitLayer(layout: Layout, values: readonly unknown[], device: 
 }
 
 /**
- * Write the adjacent slots from `from` on that are mere properties. Old values are kept in one array: a closure a value
- * would cost more than all the rest of a load.
+ * Write the adjacent slots from `from` on that are mere properties; returns the slot behind them. Old values are kept
+ * in one array: a closure a value would cost more than all the rest of a load.
  */
 function commitProperties(
   { properties }: Layout,
@@ -54,15 +54,11 @@ function commitProperties(
   undo: Undo[],
 ): number {
   const had: unknown[] = [];
-  undo.push(() => {
-    for (let k = had.length - 1; k >= 0; k--) {
-      if (had[k] !== ABSENT) attempt(() => putBack(device, properties[from + k] as string, had[k]));
-    }
-  });
+  undo.push(restoring(device, properties, from, had));
   let i = from;
   try {
     for (; i < values.length; i++) {
-      const property = properties[i] as string | null;
+      const property = properties[i];
       if (property === null) break;
       const value = values[i];
       if (value === ABSENT) {
@@ -79,11 +75,19 @@ function commitProperties(
   return i;
 }
 
+function restoring(device: Properties, properties: Layout["properties"], from: number, had: readonly unknown[]): Undo {
+  return () => {
+    for (let k = had.length - 1; k >= 0; k--) {
+      if (had[k] !== ABSENT) attempt(() => putBack(device, properties[from + k] as string, had[k]));
+    }
+  };
+}
+
 /** The device did not have the property. */
 const MISSING = Symbol("missing");
 
 function putBack(device: Properties, property: string, had: unknown): void {
-  if (had === MISSING) delete device[property];
+  if (had === MISSING) Reflect.deleteProperty(device, property);
   else device[property] = had;
 }
 

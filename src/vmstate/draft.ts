@@ -207,7 +207,7 @@ export class Draft {
   /** The newest value loaded under a name, or {@link ABSENT}. */
   #newest(name: string, lenses: boolean): unknown {
     for (let i = this.#layers.length - 1; i >= 0; i--) {
-      const { layout, values } = this.#layers[i] as Layer;
+      const { layout, values } = this.#layers[i];
       const slot = layout.byName.get(name) ?? (lenses ? layout.lenses.get(name) : undefined);
       if (slot !== undefined && values[slot] !== ABSENT) return values[slot];
     }
@@ -222,7 +222,7 @@ export class Draft {
       if (slot === undefined) continue;
       if (home === null || layer.values[slot] !== ABSENT) {
         const value = layer.values[slot];
-        const field = value instanceof Part ? value.field : (layer.layout.fields[slot] as AnyField);
+        const field = value instanceof Part ? value.field : (layer.layout.fields[slot]);
         home = { layer, slot, field };
       }
     }
@@ -231,7 +231,7 @@ export class Draft {
       const found = inSubsections(layout.state, name);
       if (found !== null) {
         const layer = this.open(found.layout);
-        return { layer, slot: found.slot, field: found.layout.fields[found.slot] as AnyField };
+        return { layer, slot: found.slot, field: found.layout.fields[found.slot] };
       }
     }
     return null;

@@ -63,9 +63,9 @@ function field<D>(name: string, wire: FieldKind, options: AnyOptions = {}): Fiel
 
 /** Make a field constructor of a codec; also for types of your own (`pci config`, `fpreg`, ...). */
 export function scalarField<V>(codec: Codec<V>): ScalarField<V> {
-  const wire: FieldKind = { kind: "scalar", codec: codec as Codec<unknown> };
+  const wire: FieldKind = { kind: "scalar", codec: codec };
   const make = (name: string, options?: AnyOptions): AnyField => field(name, wire, options);
-  return Object.assign(make, codec) as ScalarField<V>;
+  return Object.assign(make, codec);
 }
 
 export const u8 = scalarField(codecs.uint8);
@@ -131,7 +131,7 @@ function arrayKind(of: Element, count: Count, options: ArrayOptions & GrowOption
   if ("fields" in of) {
     return { kind: "structs", state: of, version: null, count, start, max, pointers: "inline", create };
   }
-  return { kind: "array", codec: of as Codec<unknown>, count, start, max };
+  return { kind: "array", codec: of, count, start, max };
 }
 
 /** Exactly `n` elements. */
@@ -329,10 +329,10 @@ export function temporary<P, T extends AnyVMState>(
   create: (parent: P) => DeviceOf<T> & object,
   options: FieldOptions<P> = {},
 ): Field<P> {
-  return field(name, { kind: "temporary", state, create: create as (parent: never) => object }, options);
+  return field(name, { kind: "temporary", state, create: create }, options);
 }
 
 /** No data: a load fails with `name` as the message unless `valid` holds at this point; a save that finds it false throws. */
 export function validate<S>(name: string, valid: (state: S, version: number) => boolean): Field<S> {
-  return field(name, { kind: "validate" }, { exists: valid as Predicate });
+  return field(name, { kind: "validate" }, { exists: valid });
 }

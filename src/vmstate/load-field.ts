@@ -136,16 +136,15 @@ function* loadArray(
   checkRoom(field, held, start + n, max === null ? null : start + max);
   const list = codec.list?.(n) ?? new Array<unknown>(n);
   const step = Math.max(1, Math.floor(STEP / codec.size));
-  for (let done = 0; done < n;) {
+  let done = 0;
+  const current = (): unknown => (held as ArrayLike<unknown>)[start + done];
+  while (done < n) {
     const end = Math.min(n, done + step);
     if (!reader.has((end - done) * codec.size)) yield (end - done) * codec.size;
-    for (; done < end; done++) {
-      const index = start + done;
-      try {
-        list[done] = codec.get(reader, () => (held as ArrayLike<unknown>)[index]);
-      } catch (error) {
-        throw atField(withHint(wrapHookError(error, `Load ${field.name}`), field), `[${done}]`);
-      }
+    try {
+      for (; done < end; done++) list[done] = codec.get(reader, current);
+    } catch (error) {
+      throw atField(withHint(wrapHookError(error, `Load ${field.name}`), field), `[${done}]`);
     }
   }
   return list;

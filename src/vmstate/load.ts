@@ -105,11 +105,11 @@ function decodeRun(reader: Reader, run: Run, draft: Draft, { values }: Layer): v
       if (field === undefined) return;
       const codec = codecs[i] ?? null;
       if (codec === null) reader.advance(sizes[i] ?? 0);
-      else values[slots[i] as number] = codec.get(reader, () => draft.current(field));
+      else values[slots[i]] = codec.get(reader, () => draft.current(field));
       i += 1;
     }
   } catch (error) {
-    const field = fields[i] as AnyField;
+    const field = fields[i];
     const offset = start + sizes.slice(0, i).reduce((sum, size) => sum + size, 0);
     throw addContext(atField(withHint(wrapHookError(error, `Load ${field.name}`), field), field.name), { offset });
   }

@@ -21,6 +21,8 @@ export interface Run {
   readonly sizes: readonly number[];
   /** See stream/integers.ts. */
   readonly kinds: Uint8Array;
+  /** As `kinds`, for writing. */
+  readonly putKinds: Uint8Array;
   readonly slots: Int32Array;
 }
 
@@ -141,7 +143,8 @@ function makeRun(fields: readonly AnyField[], slots: readonly number[]): Run {
     fields,
     codecs,
     sizes,
-    kinds: Uint8Array.from(codecs, (codec) => (codec === null ? OTHER : integerKind(codec))),
+    kinds: Uint8Array.from(codecs, (codec) => (codec === null ? OTHER : integerKind(codec, "get"))),
+    putKinds: Uint8Array.from(codecs, (codec) => (codec === null ? OTHER : integerKind(codec, "put"))),
     slots: Int32Array.from(slots),
   };
 }

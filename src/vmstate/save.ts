@@ -3,8 +3,10 @@ import { VMS_NULLPTR_MARKER, VMS_POINTER_MARKER, QEMU_VM_SUBSECTION } from "../s
 import type { Writer } from "../stream/writer.js";
 import { arrayOf, atField, bytesOf, countOf, objectOf, valueOf, wrapHookError, type Properties } from "./access.js";
 import { bitmapWords } from "./bitmap.js";
+import { layoutOf, type Run } from "./plan.js";
 import type { AnyField, AnyVMState } from "./types.js";
-import { JsonWriter, describedNames, endField, isCompressible, startField, type DescriptionStyle } from "./vmdesc.js";
+import type { JsonWriter} from "./vmdesc.js";
+import { describedNames, endField, isCompressible, startField, type DescriptionStyle } from "./vmdesc.js";
 
 interface SaveRun {
   readonly writer: Writer;
@@ -48,20 +50,8 @@ function saveState(run: SaveRun, state: AnyVMState, device: object, version: num
   }
   let failure: { readonly error: unknown } | null = null;
   try {
-    if (json !== null) {
-      json.string("vmsd_name", state.name);
-      json.integer("version", version);
-      json.startArray("fields");
-    }
-    const names = describedNames(state);
-    state.fields.forEach((field, i) => {
-      try {
-        if (fieldExists(field, device, version)) saveField(run, field, device, json, names[i] ?? field.name);
-      } catch (error) {
-        throw atField(wrapHookError(error, `Save ${field.name}`), field.name);
-      }
-    });
-    json?.endArray();
+    if (json === null) saveSteps(run, state, device, version);
+    else saveDescribed(run, state, device, version, json);
     saveSubsections(run, state, device, json);
   } catch (error) {
     failure = { error };
@@ -73,6 +63,60 @@ function saveState(run: SaveRun, state: AnyVMState, device: object, version: num
     failure ??= { error: wrapHookError(error, `Run postSave of "${state.name}"`) };
   }
   if (failure !== null) throw failure.error;
+}
+
+/** All fields, and their description. */
+function saveDescribed(run: SaveRun, state: AnyVMState, device: object, version: number, json: JsonWriter): void {
+  json.string("vmsd_name", state.name);
+  json.integer("version", version);
+  json.startArray("fields");
+  const names = describedNames(state);
+  state.fields.forEach((field, i) => saveOne(run, field, device, version, json, names[i] ?? field.name));
+  json.endArray();
+}
+
+/** All fields, adjacent scalars a run at a time. */
+function saveSteps(run: SaveRun, state: AnyVMState, device: object, version: number): void {
+  for (const step of layoutOf(state).steps(version)) {
+    if ("size" in step) saveRun(run.writer, step, device);
+    else saveOne(run, step.field, device, version, null, step.field.name);
+  }
+}
+
+function saveOne(
+  run: SaveRun,
+  field: AnyField,
+  device: object,
+  version: number,
+  json: JsonWriter | null,
+  name: string,
+): void {
+  try {
+    if (fieldExists(field, device, version)) saveField(run, field, device, json, name);
+  } catch (error) {
+    throw atField(wrapHookError(error, `Save ${field.name}`), field.name);
+  }
+}
+
+function saveRun(writer: Writer, { fields, codecs, sizes, putKinds }: Run, device: object): void {
+  const values = new Array<unknown>(fields.length);
+  let i = 0;
+  try {
+    for (; i < fields.length; i++) {
+      const field = fields[i];
+      values[i] = codecs[i] === null ? null : valueOf(field, device);
+    }
+    for (i = 0; i < fields.length; i++) {
+      i = writer.integers(putKinds, i, values);
+      if (i === fields.length) return;
+      const codec = codecs[i] ?? null;
+      if (codec === null) writer.zeros(sizes[i] ?? 0);
+      else codec.put(writer, values[i]);
+    }
+  } catch (error) {
+    const { name } = fields[i];
+    throw atField(wrapHookError(error, `Save ${name}`), name);
+  }
 }
 
 function fieldExists(field: AnyField, device: object, version: number): boolean {

@@ -120,7 +120,7 @@ describe("hooks and what they see", () => {
         d.t.delete(5n);
         d.t.set(7n, { x: 8 });
         (d.t.get(6n) ?? { x: 0 }).x += 100;
-        (d.p[1] as { x: number }).x = 77;
+        (d.p[1]).x = 77;
       },
     });
     const device = { q: [{ x: 0 }], t: new Map<bigint, { x: number }>(), p: [{ x: 0 }, { x: 0 }] };
@@ -152,7 +152,7 @@ describe("hooks and what they see", () => {
       preLoad(d) {
         d.q.push({ x: 1 });
         d.t.clear();
-        (d.p[0] as { x: number }).x = 1;
+        (d.p[0]).x = 1;
         d.s.x = 1;
         d.b[0] = 1;
         d.m[0] = 1;
@@ -406,7 +406,7 @@ describe("errors", () => {
   });
 
   it("a lens that throws: HOOK_FAILED with the field", () => {
-    const state = vmstate("d", { version: 1, fields: [struct("s", element, { get: no as () => { x: number } })] });
+    const state = vmstate("d", { version: 1, fields: [struct("s", element, { get: no })] });
     const error = failure(() => load(state, {}, fromHex("01")));
     expect([error.code, error.field]).toEqual(["HOOK_FAILED", "s"]);
   });
