@@ -72,6 +72,9 @@ export class DeepVerifier implements ScanObserver {
   #chosen = 0;
   #copied = 0;
   #levels = LEVELS;
+  #lastBlock: ScannedBlock | null = null;
+  /** Postcopy began: the next record names its block. */
+  #isSwitched = false;
 
   constructor(deflate: Deflate = deflatePage) {
     this.#deflate = deflate;
@@ -143,6 +146,7 @@ export class DeepVerifier implements ScanObserver {
   }
 
   onCommand({ command }: CommandRecord): void {
+    if (command.name === "POSTCOPY_LISTEN") this.#isSwitched = true;
     writeCommand(this.#writer, command);
     this.#expect(`command ${command.name}`);
   }
@@ -172,15 +176,17 @@ export class DeepVerifier implements ScanObserver {
 
   ramObserver(reader: () => RamRecordReader<ScannedBlock>): RamObserver {
     const records = this.#records;
-    /** Take the block name as the sender did; returns true if we would have left it out. */
+    /** Name the block where the sender did. */
     const follow = (block: ScannedBlock): void => {
       const { at, flags } = reader();
+      this.#catchUp(at);
       if ((flags & RAM_SAVE_FLAG_CONTINUE) !== 0 || this.#lastBlock !== block) {
         this.#lastBlock = block;
         return;
       }
       records.reset();
-      this.#choice("block named again instead of CONTINUE", at, 0);
+      if (!this.#isSwitched) this.#choice("block named again instead of CONTINUE", at, 0);
+      this.#isSwitched = false;
     };
     return {
       onBlockList: (entries: readonly RamBlockEntry[]) => {
@@ -212,11 +218,13 @@ export class DeepVerifier implements ScanObserver {
         );
       },
       onFlush: () => {
+        this.#catchUp(reader().at);
         records.multifdFlush();
         this.#expect("a multifd flush word");
       },
       onEos: () => {
         const { at } = reader();
+        this.#catchUp(at);
         records.eos();
         const ours = this.#writer.take();
         if (this.#comparer.compare(ours)) this.#identical += 8;
@@ -224,7 +232,14 @@ export class DeepVerifier implements ScanObserver {
       },
     };
   }
-  #lastBlock: ScannedBlock | null = null;
+
+  /** Nobody is told of a block list without blocks, so what lies in front of a record is one. */
+  #catchUp(offset: number): void {
+    while (this.#comparer.offset < offset) {
+      this.#records.blockList([]);
+      this.#expect("an empty block list");
+    }
+  }
 
   /** Compare what was written. With `choice`, the form is the sender's and not ours. */
   #expect(what: string, choice: string | null = null): void {

@@ -58,8 +58,8 @@ type Step =
 
 const MORE: Step = { kind: "more" };
 const ILLEGAL: Step = { kind: "illegal" };
-/** Versions in use are small; larger numbers are taken for something else's bytes. */
-const MAX_VERSION = 0xffff;
+/** QEMU keeps versions in an int. Most are small, but the eeprom of some network cards has 20061113. */
+const MAX_VERSION = 0x7fff_ffff;
 const LENGTHS = new Map(Object.values(COMMANDS).map(({ number, length }) => [number, length]));
 
 /** What stands at `at`, judged by itself. */

@@ -31,7 +31,7 @@ export interface CollectedScan {
 export function finishScan(scan: CollectedScan): ScanResult {
   const { warnings, problems } = scan;
   const description = scan.description?.value ?? scan.borrowed;
-  const devices = description === null ? scan.devices : describeDevices(scan.devices, description, problems);
+  const devices = description === null ? scan.devices : describeDevices(scan.devices, description, warnings, problems);
   if (scan.description !== null) {
     checkDescribed(devices, scan.description, problems);
     checkConfiguration(scan.configuration, scan.description, problems);
@@ -61,6 +61,7 @@ export function finishScan(scan: CollectedScan): ScanResult {
 function describeDevices(
   devices: readonly ScannedDevice[],
   description: Description,
+  warnings: string[],
   problems: MigrationError[],
 ): ScannedDevice[] {
   const index = indexDevices(description);
@@ -72,8 +73,12 @@ function describeDevices(
     const bearers = lookUp(index, idstr, instance);
     const nth = used.get(bearers) ?? 0;
     used.set(bearers, nth + 1);
-    const described = bearers[Math.min(nth, bearers.length - 1)];
-    if (described === undefined || device.body === null) return device;
+    const listed = bearers[Math.min(nth, bearers.length - 1)];
+    if (listed === undefined || device.body === null) return device;
+    const described = unfold(listed, device.body.length, device.section.footer);
+    if (described !== listed) {
+      warnings.push(`The description of "${idstr}" shows one element of an array whose elements differ in size`);
+    }
     try {
       return { ...device, described, fields: decodeDevice(device, described) };
     } catch (error) {
@@ -82,6 +87,22 @@ function describeDevices(
       return { ...device, described };
     }
   });
+}
+
+/**
+ * QEMU describes only the first element of some arrays, even where a later one has another size (an array of pointers
+ * of which some are null). When the footer proves the section longer, and one such array must be why, the array is
+ * taken for bytes.
+ */
+function unfold(device: DescribedDevice, length: number, footer: boolean): DescribedDevice {
+  const excess = length - deviceSize(device);
+  const { fields } = device.state;
+  if (excess <= 0 || !footer || fields === null || device.size !== null) return device;
+  const folded = fields.filter(({ struct, arrayLength }) => struct !== null && arrayLength !== null);
+  if (folded.length !== 1) return device;
+  const [field] = folded;
+  const bytes = { ...field, struct: null, arrayLength: null, size: field.size * (field.arrayLength ?? 1) + excess };
+  return { ...device, state: { ...device.state, fields: fields.map((one) => (one === field ? bytes : one)) } };
 }
 
 function decodeDevice(
@@ -112,9 +133,14 @@ function checkDescribed(
   { value, offset }: DescriptionRecord,
   problems: MigrationError[],
 ): void {
-  const met = new Set(devices.map(({ described }) => described));
+  const met = new Map<string, number>();
+  for (const { described } of devices) {
+    if (described !== null) met.set(keyOf(described), (met.get(keyOf(described)) ?? 0) + 1);
+  }
   for (const device of value.devices) {
-    if (met.has(device)) continue;
+    const left = met.get(keyOf(device)) ?? 0;
+    met.set(keyOf(device), left - 1);
+    if (left > 0) continue;
     const message = `Read the description: "${device.name}" instance ${device.instance} is not in the stream`;
     problems.push(new StreamError("DESCRIPTION_MISMATCH", message, { offset }));
   }
@@ -162,6 +188,10 @@ function finishRam(
     warnings.push(`${stored.pages - stored.received} of the ${stored.pages} pages of "${name}" are not in the stream`);
   }
   return { pageSize, blocks, flushes };
+}
+
+function keyOf({ name, instance }: DescribedDevice): string {
+  return `${instance} ${name}`;
 }
 
 function refOf({ id, idstr, instance, version }: SectionRecord) {
