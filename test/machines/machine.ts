@@ -15,7 +15,7 @@ import {
   replay,
   type InstructionCounting,
 } from "./devices/core.js";
-import type { CpuModel } from "./devices/cpu-x86-subsections.js";
+import type { CpuModel } from "./devices/cpu-x86-model.js";
 import { createX86Cpu, x86Cpu, type X86Cpu } from "./devices/cpu-x86.js";
 
 /** What every machine here is made of, apart from its devices. */
@@ -63,6 +63,9 @@ export function memoryOf(name: string, { ramBytes = 1 << 20 }: MachineOptions): 
 /** Where adapters bring their own firmware. */
 export const OPTION_ROMS: Memory = { "pc.rom": { bytes: 128 << 10, at: 0xc0000 } };
 
+/** A slow run must not spread RAM over more sections. */
+const stoppedClock = () => 0;
+
 /** What is registered before any device, as QEMU does: section ids 0 to 3. */
 export function registerCore(registry: StateRegistry, memory: Memory, { counting, ram, shared = [] }: MachineOptions) {
   const blocks = new RAMBlockList();
@@ -72,7 +75,9 @@ export function registerCore(registry: StateRegistry, memory: Memory, { counting
   const timers = createClock(counting);
   registry.register(clock, timers);
   registry.register(replay, createReplay());
-  registry.registerLive(RAM_IDSTR, new RamHandler(blocks, { pageSize: 4096, ...ram }), { version: RAM_VERSION });
+  registry.registerLive(RAM_IDSTR, new RamHandler(blocks, { pageSize: 4096, now: stoppedClock, ...ram }), {
+    version: RAM_VERSION,
+  });
   registry.registerLive("dirty-bitmap", noDirtyBitmaps, { version: 1 });
   return { timers, blocks };
 }

@@ -5,9 +5,11 @@ import { described, load, saved } from "../kit/vmstate.js";
 import { apic, createApic } from "./devices/apic.js";
 import { acpiGed, createAcpiGed, createFwCfg, createRtc, fwCfg, rtc } from "./devices/board.js";
 import { clock, cpuCommon, createClock, createCpuCommon } from "./devices/core.js";
-import type { CpuFeature } from "./devices/cpu-x86-subsections.js";
+import type { CpuFeature } from "./devices/cpu-x86-model.js";
 import { createX86Cpu, x86Cpu, type X86Cpu } from "./devices/cpu-x86.js";
 import { createFloppy, createIsaIde, isaFloppy, isaIde } from "./devices/disks.js";
+import { createPiix3, piix3 } from "./devices/pci.js";
+import { createHpet, createPciIde, createPiix4Pm, hpet, pciIde, piix4Pm } from "./devices/piix.js";
 import { createSerial, isaSerial } from "./devices/ports.js";
 import { createI8042, createKeyboard, i8042, keyboard } from "./devices/ps2.js";
 
@@ -254,4 +256,40 @@ testFamily("isa-ide", {
     "ide_drive/tray_state": ({ bus }) => void (bus.drives[0].tray_locked = true),
     "ide_drive/atapi/gesn_state": ({ bus }) => void (bus.drives[1]["events.eject_request"] = true),
   },
+});
+
+testFamily("PIIX3", {
+  state: piix3,
+  create: createPiix3,
+  reasons: { "PIIX3/rcr": (piix) => void (piix.rcr = 2) },
+});
+
+testFamily("hpet", {
+  state: hpet,
+  create: createHpet,
+  reasons: {
+    "hpet/rtc_irq_level": (hpet) => void (hpet.rtc_irq_level = 1),
+    "hpet/offset": (hpet) => Object.assign(hpet, { config: 1n, hpet_offset: 77n }),
+  },
+});
+
+testFamily("ide", {
+  state: pciIde,
+  create: createPciIde,
+  reasons: {
+    "ide bmdma_current": (ide) => Object.assign(ide.bmdma[1], { cur_addr: 0x1000, cur_prd_len: 512 }),
+    "ide bmdma/status": (ide) => void (ide.bmdma[0].status = 0x20),
+    // The bus, the sector and the unit are in the old place as well.
+    "ide_bus/error": ({ buses }) => Object.assign(buses[1].state, { error_status: 8, retry_nsector: 3, retry_unit: 1 }),
+    "ide_drive/pio_state": ({ buses }) => void (buses[1].drives[0].status = 0x58),
+    "ide_drive/tray_state": ({ buses }) => void (buses[0].drives[1].tray_open = true),
+    "ide_drive/atapi/gesn_state": ({ buses }) => void (buses[0].drives[0]["events.new_media"] = true),
+  },
+});
+
+testFamily("piix4_pm", {
+  state: piix4Pm,
+  create: createPiix4Pm,
+  always: ["piix4_pm/memhp"],
+  reasons: { "piix4_pm/cpuhp": (pm) => void (pm.cpu_hotplug_legacy = false) },
 });

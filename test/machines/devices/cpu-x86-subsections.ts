@@ -1,29 +1,12 @@
 import { vmstate } from "../../../src/vmstate/describe.js";
-import { array, i64, struct, u16, u32, u64, u8 } from "../../../src/vmstate/fields.js";
+import { array, i64, u16, u32, u64, u8 } from "../../../src/vmstate/fields.js";
+import type { Configured, CpuFeature } from "./cpu-x86-model.js";
+import { nestedState } from "./cpu-x86-nested.js";
 
 /**
  * Optional state of an x86-64 CPU, QEMU 7.2: what is only saved when the guest uses it. Property names are QEMU's member
  * names as its descriptions spell them.
  */
-
-/** CPUID bits that decide what is migrated. */
-export type CpuFeature = "svm-tsc-scale" | "tsx-ctrl" | "sgx-lc" | "xfd" | "amx-tile" | "arch-lbr" | "hv-runtime";
-
-/** What was configured, not loaded: it must be the same on both sides. */
-export interface CpuModel {
-  readonly features: ReadonlySet<CpuFeature>;
-  readonly tcg: boolean;
-  readonly migrateSmiCount: boolean;
-  readonly enableLmce: boolean;
-  /** The machine type lets the TSC frequency travel. */
-  readonly saveTscKhz: boolean;
-  /** The frequency that the user asked for; 0 if none. */
-  readonly userTscKhz: bigint;
-}
-
-interface Configured {
-  readonly model: CpuModel;
-}
 
 const V1 = { version: 1, minimumVersion: 1 } as const;
 
@@ -282,63 +265,6 @@ const svmGuest = vmstate("cpu/svm_guest", {
   ...V1,
   needed: ({ model, ...cpu }: Configured & { "env.int_ctl": number }) => model.tcg && cpu["env.int_ctl"] !== 0,
   fields: [u32("env.int_ctl")],
-});
-
-/** Header of the kernel's blob of nested state; sizes count it. */
-const NESTED_HEADER = 128;
-const VMCS_SIZE = 4096;
-const FORMAT_VMX = 0;
-const FORMAT_SVM = 1;
-const NO_VMXON = 0xffff_ffff_ffff_ffffn;
-
-const vmcs12 = vmstate("cpu/kvm_nested_state/vmx/vmcs12", {
-  ...V1,
-  needed: ({ size }: { size: number }) => size > NESTED_HEADER,
-  fields: [array("data.vmx[0].vmcs12", u8, VMCS_SIZE)],
-});
-const shadowVmcs12 = vmstate("cpu/kvm_nested_state/vmx/shadow_vmcs12", {
-  ...V1,
-  needed: ({ size }: { size: number }) => size > NESTED_HEADER + VMCS_SIZE,
-  fields: [array("data.vmx[0].shadow_vmcs12", u8, VMCS_SIZE)],
-});
-const nestedVmx = vmstate("cpu/kvm_nested_state/vmx", {
-  ...V1,
-  needed: ({ format, ...nested }: { format: number; "hdr.vmx.vmxon_pa": bigint }) =>
-    format === FORMAT_VMX && nested["hdr.vmx.vmxon_pa"] !== NO_VMXON,
-  fields: [u64("hdr.vmx.vmxon_pa"), u64("hdr.vmx.vmcs12_pa"), u16("hdr.vmx.smm.flags")],
-  subsections: [vmcs12, shadowVmcs12],
-});
-const nestedSvm = vmstate("cpu/kvm_nested_state/svm", {
-  ...V1,
-  needed: ({ format, size }: { format: number; size: number }) => format === FORMAT_SVM && size > NESTED_HEADER,
-  fields: [u64("hdr.svm.vmcb_pa"), array("data.svm[0].vmcb12", u8, VMCS_SIZE)],
-});
-const kvmNestedState = vmstate("cpu/kvm_nested_state", {
-  ...V1,
-  fields: [u16("flags"), u16("format"), u32("size")],
-  subsections: [nestedVmx, nestedSvm],
-});
-
-/** Only a machine run by KVM has such state, or can take it. */
-const nestedState = vmstate("cpu/nested_state", {
-  ...V1,
-  needed: ({ model, ...cpu }) => {
-    const nested = cpu["env.nested_state"];
-    if (model.tcg) return false;
-    return nested.format === FORMAT_VMX
-      ? nested["hdr.vmx.vmxon_pa"] !== NO_VMXON
-      : nested.format === FORMAT_SVM && nested.size > NESTED_HEADER;
-  },
-  postLoad: ({
-    model,
-    ...cpu
-  }: Configured & { "env.nested_state": { format: number; size: number; "hdr.vmx.vmxon_pa": bigint } }) => {
-    const { format, size } = cpu["env.nested_state"];
-    if (model.tcg) throw new Error("nested state needs KVM");
-    if (size < NESTED_HEADER || size > NESTED_HEADER + 2 * VMCS_SIZE) throw new Error(`nested state of ${size} bytes`);
-    if (format !== FORMAT_VMX && format !== FORMAT_SVM) throw new Error(`nested state of format ${format}`);
-  },
-  fields: [struct("env.nested_state", kvmNestedState)],
 });
 
 const tsxCtrl = vmstate("cpu/msr_tsx_ctrl", { ...V1, needed: featured("tsx-ctrl"), fields: [u32("env.tsx_ctrl")] });

@@ -2,7 +2,8 @@ import { vmstate } from "../../../src/vmstate/describe.js";
 import { array, i32, struct, temporary, u16, u32, u64, u8 } from "../../../src/vmstate/fields.js";
 import type { DeviceOfFields, DeviceOfStates } from "../../../src/vmstate/types.js";
 import { blank } from "../blank.js";
-import { HF_GUEST_MASK, cpuSubsections, type CpuModel } from "./cpu-x86-subsections.js";
+import type { CpuModel } from "./cpu-x86-model.js";
+import { HF_GUEST_MASK, cpuSubsections } from "./cpu-x86-subsections.js";
 
 /** The x86-64 CPU of QEMU 7.2. Property names are QEMU's member names as its description spells them. */
 
