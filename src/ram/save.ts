@@ -195,7 +195,7 @@ export class RamSave {
     const { bytesLeft } = context;
     if (bytesLeft !== undefined) {
       // What is encoded and not pushed yet has not reached the writer, so it is not in the limiter's figure.
-      const left = (): number => bytesLeft.call(context) - this.#output.unpushed;
+      const left = (): number => bytesLeft() - this.#output.unpushed;
       return { left, exceeded: () => left() <= 0 };
     }
     return {

@@ -16,7 +16,7 @@ export interface SaveContext {
   /** True when this round has used up its bandwidth: finish the unit under way (a host page) and stop. */
   rateExceeded(): boolean;
   /** Bytes that this round may still write, for those who decide about many pages at a time; absent: ask again. */
-  bytesLeft?(): number;
+  readonly bytesLeft?: () => number;
 }
 
 /** What a handler sees of the load it takes part in. */

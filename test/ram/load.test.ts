@@ -1,6 +1,6 @@
 import { zlibSync } from "fflate";
-import { describe, expect, it } from "vitest";
-import { isMigrationError, MigrationError, type ErrorCode } from "../../src/errors.js";
+import { describe, expect, it, vi } from "vitest";
+import { isMigrationError, type ErrorCode, type MigrationError } from "../../src/errors.js";
 import type { RamOptions } from "../../src/ram/options.js";
 import type { RamBlockEntry } from "../../src/ram/page-codec.js";
 import { RamRecordWriter } from "../../src/ram/record-writer.js";
@@ -176,8 +176,10 @@ describe.each(implementations)("RamHandler.loadState, pages, %s kernels", (imple
       [3, "VERSION_TOO_OLD"],
       [5, "VERSION_TOO_NEW"],
     ] as const) {
-      const load = (): void =>
-        decodeSync(machine().handler.loadState(loadContext(reader), version), reader, bytesSource()) as void;
+      const { handler } = machine();
+      const load = (): void => {
+        decodeSync(handler.loadState(loadContext(reader), version), reader, bytesSource());
+      };
       expect(failure(load)?.code).toBe(code);
     }
   });
@@ -270,19 +272,21 @@ describe.each(implementations)("RamHandler.loadState, pages, %s kernels", (imple
     const memory = new Uint8Array(2 * PAGE);
     memory[PAGE] = 1;
     const target = new RamMachine({ pageSize: PAGE, kernels }, { ram: memory });
-    const fill = Uint8Array.prototype.fill;
-    Uint8Array.prototype.fill = function (this: Uint8Array, ...args: Parameters<typeof fill>) {
+    const fill = vi.spyOn(Uint8Array.prototype, "fill").mockImplementation(function (
+      this: Uint8Array,
+      value,
+      from,
+      to,
+    ) {
       if (this.buffer === memory.buffer) writes++;
-      return fill.apply(this, args);
-    };
-    try {
-      loadAll(
-        target,
-        body((records) => [0, PAGE].forEach((offset) => records.zero("ram", offset))),
-      );
-    } finally {
-      Uint8Array.prototype.fill = fill;
-    }
+      for (let i = from ?? 0; i < (to ?? this.length); i++) this[i] = value;
+      return this;
+    });
+    loadAll(
+      target,
+      body((records) => [0, PAGE].forEach((offset) => records.zero("ram", offset))),
+    );
+    fill.mockRestore();
     expect([writes, memory[PAGE]]).toEqual([1, 0]);
   });
 
