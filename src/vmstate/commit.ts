@@ -32,7 +32,7 @@ export function commitLayer(layout: Layout, values: readonly unknown[], device: 
     }
     const value = values[i];
     if (value === ABSENT) continue;
-    const field = value instanceof Part ? value.field : (fields[i]);
+    const field = value instanceof Part ? value.field : fields[i];
     try {
       if (value instanceof Part) commitPart(value, device, undo);
       else replace(field, device, value, undo);

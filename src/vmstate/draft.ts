@@ -222,7 +222,7 @@ export class Draft {
       if (slot === undefined) continue;
       if (home === null || layer.values[slot] !== ABSENT) {
         const value = layer.values[slot];
-        const field = value instanceof Part ? value.field : (layer.layout.fields[slot]);
+        const field = value instanceof Part ? value.field : layer.layout.fields[slot];
         home = { layer, slot, field };
       }
     }

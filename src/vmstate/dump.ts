@@ -18,7 +18,7 @@ export interface SchemaEntry {
  * `size` of a field is its `memorySize`, else the bytes one element takes on the wire (0 where only the state tells).
  */
 export function dumpSchema(machine: string, entries: Iterable<SchemaEntry>): string {
-  const devices: Record<string, unknown> = { vmschkmachine: { Name: machine } };
+  const devices = Object.assign(Object.create(null) as Record<string, unknown>, { vmschkmachine: { Name: machine } });
   for (const { type, state } of entries) {
     if (type in devices) throw new RangeError(`Dump device type "${type}": it is there twice`);
     const { version, minimumVersion } = state;

@@ -1,4 +1,4 @@
-import * as codecs from "./codecs.js";
+import { counted, field, fixed, type AnyOptions, type ContainerLens, type FieldOptions } from "./field.js";
 import type {
   AnyCodec,
   AnyField,
@@ -9,102 +9,15 @@ import type {
   Field,
   FieldKind,
   MutableArrayLike,
-  Predicate,
 } from "./types.js";
 
 /**
  * Field constructors: the vocabulary of {@link vmstate}. Names follow QEMU's VMSTATE_ macros where there is one.
+ * Scalars are in scalars.ts, containers here.
  */
 
-/** Options every field takes. `S` is what the predicate asks of the state, on top of the field itself. */
-export interface FieldOptions<S> {
-  /** First version of the description that has the field; absent from older streams, where the value stays. */
-  readonly since?: number;
-  /** Decides alone, whatever the version: on save it sees the device, on load the draft. */
-  readonly exists?: (state: S, version: number) => boolean;
-  /** Added to the message when a comparison fails. */
-  readonly hint?: string;
-  /** Size in memory for the static dump, where it differs from the wire size. */
-  readonly memorySize?: number;
-}
-
-/** The value lives somewhere else than in `device[name]`. */
-export interface Lens<D, V> extends FieldOptions<D> {
-  readonly get: (device: D) => V;
-  readonly set: (device: D, value: V) => void;
-}
-
-/** As {@link Lens} for containers, which are filled in place. */
-export interface ContainerLens<D, V> extends FieldOptions<D> {
-  readonly get: (device: D) => V;
-}
-
-/** A codec that can be called to make a field of it: `u32("len")`, and passed on: `array("regs", u32, 8)`. */
-export interface ScalarField<V> extends Codec<V> {
-  <const N extends string, S = unknown>(name: N, options?: FieldOptions<S>): Field<{ [K in N]: V } & S>;
-  <D>(name: string, options: Lens<D, V>): Field<D>;
-}
-
-interface AnyOptions {
-  readonly since?: number;
-  readonly exists?: Predicate;
-  readonly hint?: string;
-  readonly memorySize?: number;
-  readonly get?: (device: never) => unknown;
-  readonly set?: (device: never, value: never) => void;
-}
-
-function field<D>(name: string, wire: FieldKind, options: AnyOptions = {}): Field<D> {
-  const { since = 0, exists = null, get = null, set = null, hint = null, memorySize = null } = options;
-  if (name.length === 0) throw new RangeError("Describe a field: its name is empty");
-  if (!Number.isInteger(since) || since < 0) throw new RangeError(`Describe field ${name}: since is ${since}`);
-  return Object.freeze({ name, since, exists, get, set, hint, memorySize, wire });
-}
-
-/** Make a field constructor of a codec; also for types of your own (`pci config`, `fpreg`, ...). */
-export function scalarField<V>(codec: Codec<V>): ScalarField<V> {
-  const wire: FieldKind = { kind: "scalar", codec: codec };
-  const make = (name: string, options?: AnyOptions): AnyField => field(name, wire, options);
-  return Object.assign(make, codec);
-}
-
-export const u8 = scalarField(codecs.uint8);
-export const u16 = scalarField(codecs.uint16);
-export const u32 = scalarField(codecs.uint32);
-/** 64 bits as bigint. */
-export const u64 = scalarField(codecs.uint64);
-export const i8 = scalarField(codecs.int8);
-export const i16 = scalarField(codecs.int16);
-export const i32 = scalarField(codecs.int32);
-/** 64 bits as bigint. */
-export const i64 = scalarField(codecs.int64);
-/** 64 bits as number: refused, both ways, beyond 2^53 - 1. */
-export const u64Number = scalarField(codecs.uint64Number);
-/** 64 bits as number: refused, both ways, beyond +-(2^53 - 1). */
-export const i64Number = scalarField(codecs.int64Number);
-export const bool = scalarField(codecs.bool);
-/** Expiry in ns as bigint, or null when not armed. */
-export const timer = scalarField(codecs.timer);
-/** The 64 bits of a double as bigint. */
-export const cpuDouble = scalarField(codecs.cpuDouble);
-export const u8Equal = scalarField(codecs.uint8Equal);
-export const u16Equal = scalarField(codecs.uint16Equal);
-export const u32Equal = scalarField(codecs.uint32Equal);
-export const u64Equal = scalarField(codecs.uint64Equal);
-export const i32Equal = scalarField(codecs.int32Equal);
-/** From 0 to the value held. */
-export const i32Le = scalarField(codecs.int32Le);
-
-function fixed(name: string, n: number): Count {
-  if (!Number.isInteger(n) || n < 0 || n > 0x7fffffff) throw new RangeError(`Describe field ${name}: a length of ${n}`);
-  return { fixed: n };
-}
-
-function counted(from: string, multiply = 1): Count {
-  if (!Number.isInteger(multiply) || multiply < 1)
-    throw new RangeError(`Describe a length by ${from}: times ${multiply}`);
-  return { from, multiply };
-}
+export * from "./scalars.js";
+export type { ContainerLens, FieldOptions, Lens } from "./field.js";
 
 /** What arrays are made of: a scalar, or a described struct. */
 type Element = AnyCodec | AnyVMState;
@@ -131,10 +44,13 @@ function arrayKind(of: Element, count: Count, options: ArrayOptions & GrowOption
   if ("fields" in of) {
     return { kind: "structs", state: of, version: null, count, start, max, pointers: "inline", create };
   }
-  return { kind: "array", codec: of, count, start, max };
+  return { kind: "array", codec: of, count, start, max, nullable: false };
 }
 
-/** Exactly `n` elements. */
+/**
+ * Exactly `n` elements. QEMU's arrays of two dimensions are the same bytes and the same description as a flat array of
+ * `rows * columns` elements, row by row.
+ */
 export function array<const N extends string, E extends Element, S = unknown>(
   name: N,
   of: E,
@@ -151,7 +67,10 @@ export function array(name: string, of: Element, n: number, options: AnyOptions 
   return field(name, arrayKind(of, fixed(name, n), options), options);
 }
 
-/** As many elements as the property `count` of the device says (times `multiply`), read after what was just loaded. */
+/**
+ * As many elements as the property `count` of the device says (times `multiply`): what was just loaded under that name,
+ * by a property or a lens, else what the device holds.
+ */
 export function varray<const N extends string, E extends Element, const C extends string, S = unknown>(
   name: N,
   of: E,
@@ -198,19 +117,54 @@ export function vstruct<const N extends string, T extends AnyVMState, S = unknow
   return field(name, { kind: "struct", state, version }, options as AnyOptions);
 }
 
+interface PointerOptions {
+  /** See {@link pointers}; "marker" when absent. */
+  readonly mode?: "marker" | "auto";
+  /** Makes an element that the device does not have. */
+  readonly create?: () => object;
+}
+
 /**
- * An array whose elements may be null. `mode` "marker" (QEMU up to 10): the loading device's own array says which are
- * null, and the stream must agree. "auto" (newest QEMU): the stream says it, and `create` makes what is missing.
+ * An array of pointers to structs, any of which may be null; `n` is how many, or the property that says it. `mode`
+ * "marker" (QEMU up to 10): the loading device's own array says which are null, and the stream must agree. "auto"
+ * (newest QEMU): the stream says it, and `create` makes what is missing.
  */
 export function pointers<const N extends string, T extends AnyVMState, S = unknown>(
   name: N,
   state: T,
   n: number,
-  options: FieldOptions<S> & { readonly mode?: "marker" | "auto"; readonly create?: () => object } = {},
-): Field<{ [K in N]: { readonly length: number; [index: number]: DeviceOf<T> | null } } & S> {
+  options?: FieldOptions<S> & PointerOptions,
+): Field<{ [K in N]: { readonly length: number; [index: number]: DeviceOf<T> | null } } & S>;
+export function pointers<const N extends string, T extends AnyVMState, const C extends string, S = unknown>(
+  name: N,
+  state: T,
+  n: C,
+  options?: FieldOptions<S> & PointerOptions,
+): Field<{ [K in N]: { readonly length: number; [index: number]: DeviceOf<T> | null } } & { [K in C]: number } & S>;
+export function pointers(
+  name: string,
+  state: AnyVMState,
+  n: number | string,
+  options: AnyOptions & PointerOptions = {},
+): AnyField {
   const { mode = "marker", create = null } = options;
-  const count = fixed(name, n);
+  const count = typeof n === "number" ? fixed(name, n) : counted(n);
   const wire: FieldKind = { kind: "structs", state, version: null, count, start: 0, max: null, pointers: mode, create };
+  return field(name, wire, options);
+}
+
+/**
+ * An array of `n` pointers to scalars, also to timers; undefined stands for a null pointer. The loading device's own
+ * array says which are null, and the stream must agree.
+ */
+export function scalarPointers<const N extends string, V, S = unknown>(
+  name: N,
+  of: Codec<V>,
+  n: number,
+  options?: FieldOptions<S>,
+): Field<{ [K in N]: (V | undefined)[] } & S> {
+  const codec = of as Codec<unknown>;
+  const wire: FieldKind = { kind: "array", codec, count: fixed(name, n), start: 0, max: null, nullable: true };
   return field(name, wire, options as AnyOptions);
 }
 
@@ -321,7 +275,7 @@ export function keyedTree<const N extends string, KT extends AnyVMState, T exten
 
 /**
  * Fields of a temporary object that knows its parent: `create(parent)` makes it, its preSave fills it from the parent,
- * its postLoad (where `parent` is the parent's draft) puts the result back. Loaded at version `since`.
+ * its postLoad (where `parent` is the parent's draft) puts the result back. Saved and loaded at the version of `state`.
  */
 export function temporary<P, T extends AnyVMState>(
   name: string,

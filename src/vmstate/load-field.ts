@@ -8,7 +8,7 @@ import { putBitmapWord } from "./bitmap.js";
 import type { Draft, DraftRun } from "./draft.js";
 import { lengthOf } from "./part.js";
 import { STEP, type Layout } from "./plan.js";
-import type { AnyField, AnyVMState, FieldKind } from "./types.js";
+import type { AnyField, AnyVMState, Codec, FieldKind } from "./types.js";
 
 /** Loading the fields that no run takes: containers, structs, and whatever a predicate decides on. */
 
@@ -134,6 +134,7 @@ function* loadArray(
   const { codec, start, max } = wire;
   const held = containerOf(field, draft);
   checkRoom(field, held, start + n, max === null ? null : start + max);
+  if (wire.nullable) return yield* loadScalarPointers(reader, field, codec, held as ArrayLike<unknown>, n);
   const list = codec.list?.(n) ?? new Array<unknown>(n);
   const step = Math.max(1, Math.floor(STEP / codec.size));
   let done = 0;
@@ -145,6 +146,30 @@ function* loadArray(
       for (; done < end; done++) list[done] = codec.get(reader, current);
     } catch (error) {
       throw atField(withHint(wrapHookError(error, `Load ${field.name}`), field), `[${done}]`);
+    }
+  }
+  return list;
+}
+
+function* loadScalarPointers(
+  reader: Reader,
+  field: AnyField,
+  codec: Codec<unknown>,
+  held: ArrayLike<unknown>,
+  n: number,
+): Decode<unknown[]> {
+  const list: unknown[] = [];
+  for (let i = 0; i < n; i++) {
+    try {
+      if (held[i] === undefined) {
+        yield* loadMarker(reader, field, false);
+        list.push(undefined);
+        continue;
+      }
+      if (!reader.has(codec.size)) yield codec.size;
+      list.push(codec.get(reader, () => held[i]));
+    } catch (error) {
+      throw atField(error, `[${i}]`);
     }
   }
   return list;

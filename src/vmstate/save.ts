@@ -5,7 +5,7 @@ import { arrayOf, atField, bytesOf, countOf, objectOf, valueOf, wrapHookError, t
 import { bitmapWords } from "./bitmap.js";
 import { layoutOf, type Run } from "./plan.js";
 import type { AnyField, AnyVMState } from "./types.js";
-import type { JsonWriter} from "./vmdesc.js";
+import type { JsonWriter } from "./vmdesc.js";
 import { describedNames, endField, isCompressible, startField, type DescriptionStyle } from "./vmdesc.js";
 
 interface SaveRun {
@@ -184,12 +184,14 @@ function saveField(run: SaveRun, field: AnyField, device: object, json: JsonWrit
       return;
     }
     case "array": {
-      const { codec, start } = wire;
+      const { codec, start, nullable } = wire;
       const n = count(wire.count);
       const list = arrayOf<unknown>(field, device, start + n);
       saveElements(run, field, name, n, json, (i) => {
+        const element = list[start + i];
         try {
-          codec.put(writer, list[start + i]);
+          if (nullable && element === undefined) writer.u8(VMS_NULLPTR_MARKER);
+          else codec.put(writer, element);
         } catch (error) {
           throw atField(error, `[${i}]`);
         }

@@ -60,6 +60,8 @@ export type FieldKind =
       readonly count: Count;
       readonly start: number;
       readonly max: number | null;
+      /** Elements are pointers: undefined ones are the byte 0x30. */
+      readonly nullable: boolean;
     }
   | { readonly kind: "struct"; readonly state: AnyVMState; readonly version: number | null }
   | {
@@ -150,7 +152,10 @@ export interface VMStateOptions<S> {
   readonly preSave?: (device: S) => void;
   /** After everything was written, or a field failed. */
   readonly postSave?: (device: S) => void;
-  /** Before the first field is decoded, on the draft. */
+  /**
+   * Before the first field is decoded, on the draft: what is assigned there reaches the device with the commit or not
+   * at all, and so do changes of what fields and subsections describe. What no field describes is the device's own.
+   */
   readonly preLoad?: (state: S) => HookResult;
   /**
    * After fields and subsections were decoded: check and adjust the draft. `version` is the stream's. Throwing fails

@@ -7,6 +7,8 @@ import {
   buffer,
   i32,
   list,
+  pointers,
+  scalarPointers,
   struct,
   tailq,
   temporary,
@@ -120,7 +122,7 @@ describe("hooks and what they see", () => {
         d.t.delete(5n);
         d.t.set(7n, { x: 8 });
         (d.t.get(6n) ?? { x: 0 }).x += 100;
-        (d.p[1]).x = 77;
+        d.p[1].x = 77;
       },
     });
     const device = { q: [{ x: 0 }], t: new Map<bigint, { x: number }>(), p: [{ x: 0 }, { x: 0 }] };
@@ -152,7 +154,7 @@ describe("hooks and what they see", () => {
       preLoad(d) {
         d.q.push({ x: 1 });
         d.t.clear();
-        (d.p[0]).x = 1;
+        d.p[0].x = 1;
         d.s.x = 1;
         d.b[0] = 1;
         d.m[0] = 1;
@@ -451,5 +453,27 @@ describe("the subsection probe", () => {
     // It begins as ours does, though the whole name is no UTF-8.
     const error = failure(() => load(state, back, fromHex("01 05 03 c3a9ff 00000001")));
     expect(error.code).toBe("SUBSECTION_UNKNOWN");
+  });
+});
+
+describe("arrays of pointers", () => {
+  it("to scalars and timers: the byte 0x30 for what is undefined, the device says which", () => {
+    const state = vmstate("d", { version: 1, fields: [scalarPointers("p", u16, 3), scalarPointers("t", timer, 2)] });
+    const device = { p: [1, undefined, 3], t: [undefined, null as bigint | null] };
+    const bytes = saved(state, device);
+    expect(toHex(bytes)).toBe("0001300003" + "30ffffffffffffffff");
+    const back = { p: [0, undefined, 0], t: [undefined, 5n as bigint | null] };
+    load(state, back, bytes, { chunk: 1 });
+    expect(back).toEqual(device);
+    const error = failure(() => load(state, { ...back, p: [0, 0, undefined] }, bytes));
+    expect([error.code, error.field, error.offset]).toEqual(["FIELD_INVALID", "p[2]", 0]);
+  });
+
+  it("as many as a property says: read after it was loaded", () => {
+    const state = vmstate("d", { version: 1, fields: [u8("n"), pointers("p", element, "n")] });
+    const device = { n: 2, p: [{ x: 5 }, null] };
+    const back = { n: 0, p: [{ x: 0 }, null] };
+    load(state, back, saved(state, device));
+    expect([back, toHex(saved(state, back))]).toEqual([device, "020530"]);
   });
 });
