@@ -146,10 +146,7 @@ export class RamRecordReader<B extends RamTarget> {
           const need = kind === RAM_SAVE_FLAG_ZERO ? 1 : size;
           if (!reader.has(need)) yield need;
           if (kind === RAM_SAVE_FLAG_ZERO) this.#zero(block, offset, reader.u8());
-          else {
-            visitor.onPage(block, offset, reader.window().subarray(0, size));
-            reader.advance(size);
-          }
+          else visitor.onPage(block, offset, reader.view(size));
         } else if (kind === RAM_SAVE_FLAG_EOS) {
           visitor.onEos?.();
           return;
@@ -230,8 +227,7 @@ export class RamRecordReader<B extends RamTarget> {
       throw new RamError("XBZRLE_CORRUPT", message);
     }
     if (!reader.has(length)) yield length;
-    this.#visitor.onXbzrle(block, offset, reader.window().subarray(0, length));
-    reader.advance(length);
+    this.#visitor.onXbzrle(block, offset, reader.view(length));
   }
 
   *#compressedPage(reader: Reader, offset: number): Decode<void> {
@@ -247,8 +243,7 @@ export class RamRecordReader<B extends RamTarget> {
       throw new RamError("PAGE_COMPRESSED", `Load a compressed page: it takes ${length} bytes, want at most ${most}`);
     }
     if (!reader.has(length)) yield length;
-    this.#visitor.onCompressed(block, offset, reader.window().subarray(0, length));
-    reader.advance(length);
+    this.#visitor.onCompressed(block, offset, reader.view(length));
   }
 
   *#blockList(reader: Reader, total: number): Decode<void> {

@@ -76,9 +76,9 @@ export class RunEncoders {
     if (scratch !== null && scratch.length >= enough) {
       return new InPlaceEncoder(this.#bindings.for(memory), scratch, this.#pageSize);
     }
-    const isWasm = Object.prototype.toString.call(memory) === "[object WebAssembly.Memory]";
-    if (!isWasm && this.arena.kernels.implementation === "wasm") return this.#copying;
-    return new MaskEncoder(this.#bindings.for(memory), this.output, this.#pageSize);
+    const kernels = this.#bindings.for(memory);
+    if (kernels.implementation === "js" && this.arena.kernels.implementation === "wasm") return this.#copying;
+    return new MaskEncoder(kernels, this.output, this.#pageSize);
   }
 }
 

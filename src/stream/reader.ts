@@ -191,6 +191,14 @@ export class Reader {
     return copy;
   }
 
+  /** `n` bytes by reference, valid until the next read. */
+  view(n: number): Uint8Array {
+    this.#check(n);
+    const view = this.#chunk.subarray(this.#pos, this.#pos + n);
+    this.#pos += n;
+    return view;
+  }
+
   /** `n` bytes as text, see {@link decodeName}. */
   text(n: number): string {
     this.#check(n);
