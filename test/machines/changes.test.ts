@@ -4,7 +4,7 @@ import { loadStateSync, saveStateSync } from "../../src/savevm/run.js";
 import { BytesSink } from "../../src/stream/sink.js";
 import { WINDOW_ADDRESS } from "../guest/model.js";
 import { createIsapc } from "./isapc.js";
-import { recorded, type Recorded } from "./kit.js";
+import { caught, recorded, type Recorded } from "./kit.js";
 import { createMicrovm } from "./microvm.js";
 
 /** One value of a loaded machine is changed: exactly its byte of the stream changes, and comes back. */
@@ -87,15 +87,6 @@ it("a stream that ends inside a device leaves that device as it was and names th
   expect(isMigrationError(error, "TRUNCATED") && [error.section?.idstr, error.field]).toEqual(["cpu", "env.eip"]);
   expect(Array.from(machine.processors[0].cpu["env.regs"])).toEqual(before);
 });
-
-function caught(action: () => void): unknown {
-  try {
-    action();
-  } catch (error) {
-    return error;
-  }
-  return null;
-}
 
 function load({ machine, registry }: Machine, bytes: Uint8Array): void {
   loadStateSync(registry, bytes, { machine });

@@ -37,3 +37,13 @@ export function bodyOf({ bytes }: Recorded, { idstr, offset, length, footer }: S
 }
 
 export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+
+/** What `action` throws, or null. */
+export function caught(action: () => void): unknown {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  return null;
+}

@@ -9,7 +9,7 @@ import { createX86Cpu, x86Cpu } from "./devices/cpu-x86.js";
 import { createIsaIde, isaIde } from "./devices/disks.js";
 import { createKeyboard, keyboard } from "./devices/ps2.js";
 import { createIsapc } from "./isapc.js";
-import { recorded } from "./kit.js";
+import { caught, recorded } from "./kit.js";
 import { createMicrovm } from "./microvm.js";
 
 /** Older and newer streams of the same devices. */
@@ -61,15 +61,6 @@ describe.each(machines)("a section of %s", (name, create) => {
     }
   });
 });
-
-function caught(action: () => void): unknown {
-  try {
-    action();
-  } catch (error) {
-    return error;
-  }
-  return null;
-}
 
 describe("an older stream", () => {
   it("of a CPU (version 11) has no AVX state, which stays as it was", () => {
