@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { isMigrationError, type MigrationError } from "../../src/errors.js";
+import { decodeAsync, type Decode } from "../../src/stream/drive.js";
+import { Reader } from "../../src/stream/reader.js";
+import { toSource } from "../../src/stream/source.js";
 import { vmstate } from "../../src/vmstate/describe.js";
 import {
   array,
@@ -24,6 +27,7 @@ import {
   varray,
   vbuffer,
 } from "../../src/vmstate/fields.js";
+import { loadVMState } from "../../src/vmstate/load.js";
 import { fromHex, toHex } from "../kit/hex.js";
 import { load, saved } from "../kit/vmstate.js";
 
@@ -475,5 +479,53 @@ describe("arrays of pointers", () => {
     const back = { n: 0, p: [{ x: 0 }, null] };
     load(state, back, saved(state, device));
     expect([back, toHex(saved(state, back))]).toEqual([device, "020530"]);
+  });
+});
+
+describe("a load that is given up", () => {
+  const sub = vmstate("d/s", { version: 1, fields: [u32("z")], postLoad: () => Promise.resolve() });
+  const state = vmstate("d", {
+    version: 1,
+    fields: [u8("n"), varray("v", u16, "n", { max: 4 }), tailq("q", element), struct("s", element), buffer("b", 2)],
+    subsections: [sub],
+    preLoad: (d) => void (d.s.x = 50),
+    postLoad: () => Promise.resolve(),
+    loaded: () => Promise.resolve(),
+  });
+  const make = () => ({ n: 1, v: [1], q: [{ x: 1 }], s: { x: 1 }, b: Buffer.of(1, 2), z: 1 });
+  const bytes = saved(state, { n: 2, v: [3, 4], q: [{ x: 5 }], s: { x: 6 }, b: Buffer.of(7, 8), z: 9 });
+
+  it("aborted at any point, also while a loaded hook waits: the reason unchanged, the device as before", async () => {
+    let finished = 0;
+    for (let stop = 0; stop < bytes.length + 12; stop++) {
+      const controller = new AbortController();
+      const reader = new Reader();
+      const device = make();
+      let steps = 0;
+      const counting = (function* (): Decode<void> {
+        const load = (function* (): Decode<void> {
+          const loaded = yield* loadVMState(reader, state, device, 1);
+          yield* loaded.commit();
+        })();
+        let step = load.next();
+        while (!step.done) {
+          if (steps++ === stop) controller.abort("enough");
+          try {
+            yield step.value;
+            step = load.next();
+          } catch (error) {
+            step = load.throw(error);
+          }
+        }
+      })();
+      const source = toSource(Array.from(bytes, (byte) => Uint8Array.of(byte)));
+      const outcome = await decodeAsync(counting, reader, source, { signal: controller.signal }).catch(
+        (error: unknown) => error,
+      );
+      if (outcome === undefined) finished += 1;
+      else expect([outcome, device]).toEqual(["enough", make()]);
+    }
+    expect(finished).toBeGreaterThan(0);
+    expect(finished).toBeLessThan(bytes.length);
   });
 });
