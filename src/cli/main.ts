@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from "commander";
 import { registerCheck } from "./check.js";
+import { registerConvert } from "./convert.js";
+import { registerDiff } from "./diff.js";
+import { registerExtract } from "./extract.js";
 import { registerInspect } from "./inspect.js";
 import { registerVerify } from "./verify.js";
 
@@ -10,6 +13,9 @@ const program = new Command("savevm")
   .configureHelp({ showGlobalOptions: true });
 registerInspect(program);
 registerVerify(program);
+registerExtract(program);
+registerConvert(program);
+registerDiff(program);
 registerCheck(program);
 
 // A reader that has seen enough, such as head(1), is no error.

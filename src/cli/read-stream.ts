@@ -27,8 +27,7 @@ export interface ReadOptions {
 /** A scanned stream with the content of its RAM, to be closed. */
 export interface ReadStream {
   readonly scan: ScanResult;
-  readonly store: PageStore | null;
-  close(): void;
+  readonly close: () => void;
 }
 
 /** Scan the stream at a URI as the options of the command line say. */
@@ -39,7 +38,8 @@ export async function readStream(uri: string, options: InputOptions, read: ReadO
   const store = read.content ? new PageStore({ budget: STORE_BUDGET, spill: openSpill }) : null;
   const scanner = new StreamScanner({ limits, pageSize, description, store, observer: read.observer ?? null });
   try {
-    return { scan: await scanInput(uri, scanner, read.tee), store, close: () => store?.close() };
+    const scan = await scanInput(uri, scanner, read.tee);
+    return { scan, close: () => store?.close() };
   } catch (error) {
     store?.close();
     throw error;

@@ -3,8 +3,7 @@ import { deflatePage, inflatePage, type CompressLevel } from "../ram/compression
 import type { RamBlockEntry, RamRecordReader } from "../ram/page-codec.js";
 import { RamRecordWriter } from "../ram/record-writer.js";
 import { writeCommand } from "../savevm/commands.js";
-import { loadConfiguration, saveConfiguration, type Configuration } from "../savevm/configuration.js";
-import { resolveOptions } from "../savevm/options.js";
+import { loadConfiguration, saveConfiguration } from "../savevm/configuration.js";
 import { writeSectionFooter, writeSectionHeader, type SectionHeader, type SectionType } from "../savevm/section.js";
 import {
   QEMU_VM_CONFIGURATION,
@@ -20,6 +19,7 @@ import { Reader } from "../stream/reader.js";
 import { bytesSource } from "../stream/source.js";
 import { concat, Writer } from "../stream/writer.js";
 import { ByteComparer, equalBytes, isZero } from "./byte-comparer.js";
+import { configurationOptions } from "./configuration-options.js";
 import { formatDescription } from "./description.js";
 import { encodeFields } from "./device-codec.js";
 import type { RamObserver, ScannedBlock } from "./ram-content.js";
@@ -115,7 +115,7 @@ export class DeepVerifier implements ScanObserver {
 
   onConfiguration({ value, offset, length }: ConfigurationRecord): void {
     this.#writer.u8(QEMU_VM_CONFIGURATION);
-    saveConfiguration(this.#writer, resolveOptions(optionsOf(value)), null);
+    saveConfiguration(this.#writer, configurationOptions(value), null);
     const ours = concat(this.#writer.take());
     if (ours.length === length && this.#comparer.compare([ours])) {
       this.#identical += length;
@@ -290,13 +290,4 @@ export class DeepVerifier implements ScanObserver {
     const at = body.findIndex((byte, i) => byte !== ours[i]);
     this.#differs(`device "${section.idstr ?? ""}"`, bodyOffset + Math.max(0, at));
   }
-}
-
-/** Options with which our writer makes this configuration. */
-function optionsOf({ machine, targetPageBits, capabilities, uuid }: Configuration) {
-  // Only a page size above the smallest one is written.
-  const pages =
-    targetPageBits === null ? {} : { pageSize: 2 ** targetPageBits, minimumPageSize: 2 ** (targetPageBits - 1) };
-  const known = uuid === null ? capabilities : [...capabilities, "validate-uuid"];
-  return { machine, ...pages, uuid, capabilities: known };
 }

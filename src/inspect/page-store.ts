@@ -178,12 +178,14 @@ export class StoredBlock {
     }
   }
 
-  /** The whole content in order, in parts valid until the next one; null stands for `length` zeros. */
-  *parts(): Generator<{ offset: number; length: number; bytes: Uint8Array | null }> {
-    for (let offset = 0; offset < this.length; offset += CHUNK) {
-      const length = Math.min(CHUNK, this.length - offset);
+  /** The content from `start` to `end` in order, in parts valid until the next one; null stands for `length` zeros. */
+  *parts(start = 0, end = this.length): Generator<{ offset: number; length: number; bytes: Uint8Array | null }> {
+    for (let offset = start; offset < end;) {
+      const at = offset % CHUNK;
+      const length = Math.min(CHUNK - at, end - offset);
       const chunk = this.#chunk(offset, false);
-      yield { offset, length, bytes: chunk === null ? null : chunk.bytes.subarray(0, length) };
+      yield { offset, length, bytes: chunk === null ? null : chunk.bytes.subarray(at, at + length) };
+      offset += length;
     }
   }
 

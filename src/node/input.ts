@@ -86,7 +86,7 @@ export function streamInput(
   name: string,
   onClose: () => Promise<void> | void = () => undefined,
 ): Input {
-  const iterator = (stream as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  const iterator: AsyncIterator<Uint8Array, undefined> = stream[Symbol.asyncIterator]();
   return {
     length: null,
     async read() {

@@ -108,7 +108,7 @@ function gunzip(packed: AsyncSource): AsyncSource {
   const raw = Readable.from(chunks());
   raw.once("error", (error) => unzip.destroy(error));
   raw.pipe(unzip);
-  const iterator = (unzip as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  const iterator: AsyncIterator<Uint8Array, undefined> = unzip[Symbol.asyncIterator]();
   return {
     async read() {
       try {

@@ -1,0 +1,106 @@
+import type { Command } from "commander";
+import { RamError } from "../errors.js";
+import { isZero } from "../inspect/byte-comparer.js";
+import { elfCore, layOut } from "../inspect/elf.js";
+import { summarise, type Inspection } from "../inspect/inspect.js";
+import type { StoredBlock } from "../inspect/page-store.js";
+import type { ScannedBlock } from "../inspect/ram-content.js";
+import { openSparse, type SparseOutput } from "../node/sparse-output.js";
+import { readStream } from "./read-stream.js";
+import { reportScan } from "./report-scan.js";
+import { addInputOptions, print, runVerb, UsageError, warn, type ExitStatus, type InputOptions } from "./run.js";
+
+interface ExtractOptions extends InputOptions {
+  readonly output: string;
+  readonly elf?: boolean;
+  readonly allowMissing?: boolean;
+}
+
+/** `savevm extract IN BLOCK -o OUT`: what is in RAM at the end. */
+export function registerExtract(program: Command): void {
+  const command = program.command("extract").argument("<in>", "the stream: a path or a URI");
+  addInputOptions(command.argument("[block]", "name of the RAMBlock; not with --elf"))
+    .description("write the final content of one RAMBlock as a sparse file, or all of RAM as an ELF core")
+    .requiredOption("-o, --output <out>", "file to write, or - for standard output")
+    .option("--elf", "all of RAM, as an ELF core file for debuggers")
+    .option("--allow-missing", "take pages that are not in the stream for zeros")
+    .action((uri: string, block: string | undefined, options: ExtractOptions) =>
+      runVerb("extract", [uri], () => extract(uri, block, options)),
+    );
+}
+
+interface Extracted {
+  readonly block: string;
+  readonly length: number;
+  readonly address: string | null;
+}
+
+async function extract(uri: string, name: string | undefined, options: ExtractOptions): Promise<ExitStatus> {
+  if ((name === undefined) !== (options.elf === true)) {
+    throw new UsageError("Extract RAM: name one block, or ask for all with --elf");
+  }
+  const { scan, close } = await readStream(uri, options, { content: true });
+  try {
+    reportScan("extract", scan);
+    const inspection = summarise(scan, null);
+    const blocks = name === undefined ? (scan.ram?.blocks ?? []) : [find(inspection, name)];
+    if (options.allowMissing !== true) for (const block of blocks) checkComplete(block);
+    const written = name === undefined ? writeElf(inspection, options.output) : writeRaw(blocks[0], options.output);
+    if (options.json === true && options.output !== "-") {
+      await print([`${JSON.stringify({ output: options.output, blocks: written }, null, 2)}\n`]);
+    }
+  } finally {
+    close();
+  }
+  return 0;
+}
+
+function find({ scan }: Inspection, name: string): ScannedBlock {
+  const blocks = scan.ram?.blocks ?? [];
+  const block = blocks.find((candidate) => candidate.name === name);
+  if (block !== undefined) return block;
+  const hint = blocks.length === 0 ? "The stream has no RAM" : `There are: ${blocks.map((one) => one.name).join(", ")}`;
+  throw new RamError("BLOCK_UNKNOWN", `Extract "${name}": no such block`, { hint });
+}
+
+function checkComplete({ name, content }: ScannedBlock): void {
+  const missing = (content?.pages ?? 0) - (content?.received ?? 0);
+  if (missing === 0) return;
+  throw new RamError("BLOCK_IGNORED", `Extract "${name}": ${missing} of its pages are not in the stream`, {
+    hint: "They are shared memory, or travelled on another connection; --allow-missing takes them for zeros",
+  });
+}
+
+function writeRaw(block: ScannedBlock, uri: string): Extracted[] {
+  const output = openSparse(uri);
+  writeRange(output, block.content as StoredBlock, 0, block.usedLength, 0);
+  output.finish(block.usedLength);
+  return [{ block: block.name, length: block.usedLength, address: null }];
+}
+
+function writeElf(inspection: Inspection, uri: string): Extracted[] {
+  const segments = layOut(inspection);
+  const { header, positions, length } = elfCore(segments, inspection);
+  const output = openSparse(uri);
+  output.write(0, header);
+  for (const [i, { block, start, length: size }] of segments.entries()) {
+    writeRange(output, block.content as StoredBlock, start, size, positions[i]);
+  }
+  output.finish(length);
+  for (const { block, address, isKnown } of segments) {
+    if (!isKnown)
+      warn("extract", `The address of "${block.name}" is not known: it is put at 0x${address.toString(16)}`);
+  }
+  return segments.map(({ block, length: size, address }) => ({
+    block: block.name,
+    length: size,
+    address: `0x${address.toString(16)}`,
+  }));
+}
+
+/** Copy `length` bytes of the block from `start` on to `position`, leaving holes for zeros. */
+function writeRange(output: SparseOutput, content: StoredBlock, start: number, length: number, position: number): void {
+  for (const { offset, bytes } of content.parts(start, start + length)) {
+    if (bytes !== null && !isZero(bytes)) output.write(position + offset - start, bytes);
+  }
+}

@@ -1,0 +1,121 @@
+import { spawn } from "node:child_process";
+import { closeSync, openSync, writeSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { finished } from "node:stream/promises";
+import type { Writable } from "node:stream";
+import { ChannelError } from "../errors.js";
+import type { AsyncSink } from "../stream/io.js";
+import { parseUri } from "./uri.js";
+
+/** A sink that must be closed: only then has everything arrived. */
+export interface Output extends AsyncSink {
+  close(): Promise<void>;
+}
+
+/**
+ * Open a URI for writing. As with `migrate`, unix: and tcp: connect; exec: feeds a shell command.
+ * @throws UriError; ChannelError CHANNEL_FAILED
+ */
+export async function openOutput(uri: string): Promise<Output> {
+  const parsed = parseUri(uri);
+  switch (parsed.kind) {
+    case "file":
+      return openFile(parsed.path, parsed.offset);
+    case "stdio":
+      return streamOutput(process.stdout, "standard output", async () => undefined);
+    case "exec":
+      return openCommand(parsed.command);
+    case "unix":
+      return openSocket(connect({ path: parsed.path }), uri);
+    case "tcp":
+      return openSocket(connect({ port: parsed.port, host: parsed.host === "" ? "localhost" : parsed.host }), uri);
+  }
+}
+
+function failed(action: string, cause: unknown): ChannelError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new ChannelError("CHANNEL_FAILED", `${action}: ${reason}`, { cause });
+}
+
+function openFile(path: string, offset: number): Output {
+  let fd: number;
+  try {
+    fd = openSync(path, offset === 0 ? "w" : "r+");
+  } catch (cause) {
+    throw failed(`Open ${path}`, cause);
+  }
+  // A pipe has no positions.
+  let position = offset === 0 ? null : offset;
+  return {
+    write(chunk) {
+      for (let done = 0; done < chunk.length;) {
+        try {
+          const n = writeSync(fd, chunk, done, chunk.length - done, position);
+          done += n;
+          if (position !== null) position += n;
+        } catch (cause) {
+          throw failed(`Write ${path}`, cause);
+        }
+      }
+    },
+    async close() {
+      closeSync(fd);
+    },
+  };
+}
+
+function streamOutput(stream: Writable, name: string, finish: () => Promise<void>): Output {
+  let failure: Error | null = null;
+  stream.on("error", (error) => (failure ??= error));
+  const check = (): void => {
+    if (failure !== null) throw failed(`Write ${name}`, failure);
+  };
+  return {
+    async write(chunk) {
+      check();
+      await new Promise<void>((resolve) => stream.write(chunk, () => resolve()));
+      check();
+    },
+    async close() {
+      check();
+      try {
+        await finish();
+      } catch (cause) {
+        throw failed(`Write ${name}`, cause);
+      }
+    },
+  };
+}
+
+function openSocket(socket: Socket, name: string): Promise<Output> {
+  return new Promise((resolve, reject) => {
+    socket.once("error", (cause) => reject(failed(`Connect to ${name}`, cause)));
+    socket.once("connect", () => {
+      const output = streamOutput(socket, name, async () => {
+        socket.resume();
+        socket.end();
+        await finished(socket);
+      });
+      resolve(output);
+    });
+  });
+}
+
+function openCommand(command: string): Output {
+  const child = spawn("/bin/sh", ["-c", command], { stdio: ["pipe", "inherit", "inherit"] });
+  const exited = new Promise<void>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => {
+      if (code === 0) resolve();
+      else
+        reject(
+          new Error(signal === null ? `the command ended with status ${String(code)}` : `it was ended by ${signal}`),
+        );
+    });
+  });
+  exited.catch(() => undefined);
+  return streamOutput(child.stdin, `exec:${command}`, async () => {
+    child.stdin.end();
+    await exited;
+  });
+}
