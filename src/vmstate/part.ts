@@ -147,6 +147,6 @@ export function resized(value: unknown, length: number): unknown[] {
 /** Elements `start` to `end` of an array or typed array, as many as there are, copied. */
 export function slice(list: ArrayLike<unknown>, start: number, end: number): ArrayLike<unknown> {
   if (!ArrayBuffer.isView(list)) return Array.prototype.slice.call(list, start, end) as unknown[];
-  const part = (list as unknown as Uint8Array).subarray(start, end);
-  return resized(part, part.length);
+  // The method of typed arrays, not that of a Node Buffer, which does not copy.
+  return Uint8Array.prototype.slice.call(list, start, end);
 }

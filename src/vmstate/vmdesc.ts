@@ -51,8 +51,12 @@ export class JsonWriter {
   }
 }
 
+/** Text that needs no escape: nearly all there is. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 /** A JSON string in ASCII, with the capital hex digits of QEMU's writer. */
 function quote(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`;
   return JSON.stringify(text).replace(/\\(?:u([0-9a-f]{4})|.)|[\u007f-\uffff]/g, (found, hex: string | undefined) => {
     if (hex === undefined && found.startsWith("\\")) return found;
     return `\\u${(hex ?? found.charCodeAt(0).toString(16).padStart(4, "0")).toUpperCase()}`;
