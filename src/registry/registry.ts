@@ -146,6 +146,11 @@ export class StateRegistry {
     return !(this.#onlyMigratable && state.unmigratable);
   }
 
+  /** The section id that the next registration gets unless it brings one. */
+  get nextSectionId(): number {
+    return this.#nextSectionId;
+  }
+
   /**
    * Whom a section of a stream is for: the first entry in order whose name and instance id (or alias) are these, be it
    * under its compat identity.

@@ -74,7 +74,7 @@ export class SaveVM {
 
   /** Register state that is not described by fields: saved while the machine runs, or as one opaque body. */
   registerLive(idstr: string, handlers: SaveVMHandlers, options: RegisterLiveOptions): SaveStateEntry {
-    return this.registry.registerLive(idstr, handlers, options);
+    return this.registry.registerLive(idstr, handlers, this.#withSectionId(options));
   }
 
   /**
@@ -89,8 +89,16 @@ export class SaveVM {
   /** Register the section "ram" now, with no RAM yet or under a given section id. Later calls do nothing. */
   registerRam(options: { readonly sectionId?: number } = {}): void {
     if (this.#ramRegistered) return;
-    this.registry.registerLive("ram", this.#ram, { version: 4, instanceId: 0, ...options });
+    this.registry.registerLive("ram", this.#ram, this.#withSectionId({ version: 4, instanceId: 0, ...options }));
     this.#ramRegistered = true;
+  }
+
+  /**
+   * Live state does not get section id 0 unless asked for: QEMU finds the owner of PART and END by an id that is 0 for
+   * every entry it has seen no section of, so they would go to whatever it registered first.
+   */
+  #withSectionId(options: RegisterLiveOptions): RegisterLiveOptions {
+    return this.registry.nextSectionId === 0 ? { sectionId: 1, ...options } : options;
   }
 
   /**

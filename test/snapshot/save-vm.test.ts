@@ -103,13 +103,13 @@ describe("SaveVM", () => {
     const first = makeMachine();
     run(first);
     const state = first.vm.saveSync();
-    const footer = toHex(state).lastIndexOf("7e00000001") / 2;
+    const footer = toHex(state).lastIndexOf("7e00000002") / 2;
     state[footer + 4] = 9;
     const second = makeMachine();
     expect(() => second.vm.loadSync(state)).toThrow(
       expect.objectContaining({
         code: "FOOTER_MISMATCH",
-        section: { id: 1, idstr: "uart", instanceId: 0, version: 3 },
+        section: { id: 2, idstr: "uart", instanceId: 0, version: 3 },
       }) as Error,
     );
     expect(second.device).toEqual(makeUart());
@@ -135,6 +135,19 @@ describe("SaveVM", () => {
     vm.register(uart, makeUart());
     const schema = JSON.parse(vm.schema()) as Record<string, unknown>;
     expect(Object.keys(schema)).toEqual(["vmschkmachine", "uart"]);
+  });
+
+  it("registerLive and addRam, before anything else: section id 1, as QEMU takes 0 for every entry not yet seen", () => {
+    const { vm } = makeMachine();
+    expect(vm.registry.entries.map(({ idstr, sectionId }) => [idstr, sectionId])).toEqual([
+      ["ram", 1],
+      ["uart", 2],
+    ]);
+    const live = new SaveVM({ machine: "toy-1.0" });
+    expect(live.registerLive("disk", {}, { version: 1 }).sectionId).toBe(1);
+    expect(live.registerLive("tape", {}, { version: 1 }).sectionId).toBe(2);
+    const chosen = new SaveVM({ machine: "toy-1.0" });
+    expect(chosen.registerLive("disk", {}, { version: 1, sectionId: 0 }).sectionId).toBe(0);
   });
 
   it("unregister: the device is no longer saved, and its section is refused", () => {
