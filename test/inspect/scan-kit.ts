@@ -21,7 +21,7 @@ export interface ToyDevice {
   readonly name: string;
   readonly instance?: number;
   readonly version?: number;
-  readonly type?: SectionType;
+  readonly type?: SectionType | undefined;
   readonly id?: number;
   readonly body: Uint8Array;
   /** Entries of the description; without them the device is not described. */
@@ -31,7 +31,7 @@ export interface ToyDevice {
 export interface ToyStream {
   readonly machine?: string;
   readonly blocks?: readonly { readonly name: string; readonly length: number }[];
-  readonly records?: (records: RamRecordWriter) => void;
+  readonly records?: ((records: RamRecordWriter) => void) | undefined;
   readonly devices?: readonly ToyDevice[];
 }
 
