@@ -3,6 +3,7 @@ import { isMigrationError } from "../../src/errors.js";
 import type { AnyVMState } from "../../src/vmstate/types.js";
 import { toHex } from "../kit/hex.js";
 import { load, saved } from "../kit/vmstate.js";
+import { apic, createApic } from "./devices/apic.js";
 import { createVmmouse, vmmouse } from "./devices/board.js";
 import { cpuCommon, createCpuCommon, createGlobalState, globalState, runStateOf } from "./devices/core.js";
 import { createX86Cpu, x86Cpu, type X86Cpu } from "./devices/cpu-x86.js";
@@ -29,6 +30,12 @@ describe("after a load", () => {
     const target = createCpuCommon();
     target.exception_index = 6;
     expect(moved(cpuCommon, source, target)).toMatchObject({ interrupt_request: 0x80000002, exception_index: -1 });
+  });
+
+  it("a local APIC does not wait for a start-up message unless the stream says so", () => {
+    const target = createApic();
+    target.wait_for_sipi = 1;
+    expect(moved(apic, createApic(), target).wait_for_sipi).toBe(0);
   });
 
   it("an x86 CPU has its privilege level from the stack segment", () => {
@@ -111,6 +118,15 @@ describe("after a load", () => {
 });
 
 describe("before a save", () => {
+  it("an IDE transfer counts as under way while it waits to be tried again", () => {
+    const source = createIsaIde();
+    Object.assign(source.bus.drives[1], { packet_transfer_size: 12 });
+    source.bus.state.error_status = 0x10;
+    expect(moved(isaIde, source, createIsaIde()).bus.drives[1].packet_transfer_size).toBe(12);
+    source.bus.state.error_status = 0x08;
+    expect(moved(isaIde, source, createIsaIde()).bus.drives[1].packet_transfer_size).toBe(0);
+  });
+
   it("a pending exception of an x86 CPU is injected, and its payload in place", () => {
     const page: Partial<X86Cpu> = { "env.exception_nr": 14, "env.exception_pending": 1 };
     const cpu = createX86Cpu();
@@ -192,6 +208,14 @@ const refusals = [
     state: i440fx,
     create: createI440fx,
     spoil: ({ parent_obj: { config } }) => (config[2] ^= 1),
+    code: "FIELD_INVALID",
+    field: "parent_obj.config",
+  }),
+  refusal({
+    what: "a PCI device that has capabilities",
+    state: i440fx,
+    create: createI440fx,
+    spoil: ({ parent_obj: { config } }) => (config[6] |= 0x10),
     code: "FIELD_INVALID",
     field: "parent_obj.config",
   }),
