@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { MigrationError, isMigrationError } from "../../src/errors.js";
+import { isMigrationError, type MigrationError } from "../../src/errors.js";
 import { decodeAsync } from "../../src/stream/drive.js";
 import { Reader } from "../../src/stream/reader.js";
 import { bytesSource } from "../../src/stream/source.js";
