@@ -99,7 +99,8 @@ export function writeCommand(writer: Writer, command: Command): void {
   }
 }
 
-function payloadLength(command: Command): number {
+/** Bytes of payload behind the length; what follows PACKAGED is not counted. @throws RangeError for an impossible name */
+export function payloadLength(command: Command): number {
   switch (command.name) {
     case "POSTCOPY_ADVISE":
       return command.ram === null ? 0 : 16;

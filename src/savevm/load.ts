@@ -351,7 +351,7 @@ export class LoadSession implements LoadLoop {
 
   *#command(reader: Reader, packaged: boolean, offset: number): Decode<"continue" | "quit"> {
     const head = yield* readCommandHead(reader, this.options);
-    this.#trace?.({ event: "loadvm_process_command", command: head.name, offset });
+    this.#trace?.({ event: "loadvm_process_command", command: head.name, length: head.length, offset });
     const warn = (message: string): void => this.#warn(message);
     const context: CommandContext = { load: this, reader, packaged, offset, warn };
     if (isDelegated(head.name)) this.#commands.admit(head.name, context);

@@ -16,7 +16,7 @@ import type { Writer } from "../stream/writer.js";
 import { runHook } from "../vmstate/access.js";
 import { JsonWriter } from "../vmstate/vmdesc.js";
 import { blockedBy, nonMigratableList } from "./blockers.js";
-import { writeCommand, type Command } from "./commands.js";
+import { payloadLength, writeCommand, type Command } from "./commands.js";
 import { CONFIGURATION_SECTION, saveConfiguration } from "./configuration.js";
 import { saveEntry } from "./entry-body.js";
 import { resolveOptions, type ResolvedOptions, type StreamOptions } from "./options.js";
@@ -216,7 +216,7 @@ export class SaveSession {
 
   /** A command, sent at once: the other side is meant to act on it. */
   *command(writer: Writer, command: Command): Encode<void> {
-    this.#trace?.({ event: "savevm_command_send", command: command.name });
+    this.#trace?.({ event: "savevm_command_send", command: command.name, length: payloadLength(command) });
     writeCommand(writer, command);
     yield;
   }

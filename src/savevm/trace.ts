@@ -7,6 +7,7 @@ import type { SectionType } from "./section.js";
  */
 export type TraceEvent =
   | { readonly event: "savevm_state_header" }
+  /** Ours alone: QEMU 8.2 does not trace this step. */
   | { readonly event: "savevm_state_prepare" }
   | { readonly event: "savevm_state_setup" }
   | { readonly event: "savevm_state_resume_prepare" }
@@ -23,7 +24,8 @@ export type TraceEvent =
     }
   | { readonly event: "savevm_section_skip"; readonly idstr: string; readonly sectionId: number }
   | { readonly event: "vmstate_save"; readonly idstr: string; readonly vmsd: string }
-  | { readonly event: "savevm_command_send"; readonly command: CommandName }
+  /** `length`: bytes of payload. One event for all commands, where QEMU has a second one for each. */
+  | { readonly event: "savevm_command_send"; readonly command: CommandName; readonly length: number }
   | { readonly event: "loadvm_state_setup" }
   | { readonly event: "loadvm_state_switchover_ack_needed"; readonly pending: number }
   | { readonly event: "loadvm_approve_switchover"; readonly pending: number }
@@ -43,7 +45,12 @@ export type TraceEvent =
       readonly sectionId: number;
     }
   | { readonly event: "vmstate_load"; readonly idstr: string; readonly vmsd: string }
-  | { readonly event: "loadvm_process_command"; readonly command: CommandName; readonly offset: number }
+  | {
+      readonly event: "loadvm_process_command";
+      readonly command: CommandName;
+      readonly length: number;
+      readonly offset: number;
+    }
   | { readonly event: "loadvm_process_command_ping"; readonly value: number }
   | { readonly event: "loadvm_handle_cmd_packaged"; readonly length: number }
   | { readonly event: "loadvm_handle_cmd_packaged_main"; readonly quit: boolean }

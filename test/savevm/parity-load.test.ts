@@ -50,9 +50,13 @@ const names = (trace: readonly TraceEvent[]): string[] => trace.map(({ event }) 
 describe("what is traced", () => {
   it("the return path: commands, pings, a second OPEN_RETURN_PATH as a warning", () => {
     const { trace } = load("0800010000" + "08000200040000002a" + "0800010000" + "00", { ...bare, returnPath });
-    expect(trace).toContainEqual(
-      expect.objectContaining({ event: "loadvm_process_command", command: "OPEN_RETURN_PATH", offset: 8 }),
-    );
+    expect(trace).toContainEqual({
+      event: "loadvm_process_command",
+      command: "OPEN_RETURN_PATH",
+      length: 0,
+      offset: 8,
+    });
+    expect(trace).toContainEqual({ event: "loadvm_process_command", command: "PING", length: 4, offset: 13 });
     expect(trace).toContainEqual({ event: "loadvm_process_command_ping", value: 42 });
     expect(names(trace).filter((event) => event === "warning")).toHaveLength(1);
   });

@@ -119,10 +119,10 @@ describe("what is traced", () => {
     ]);
   });
 
-  it("a command, by name", () => {
-    const step = (session: SaveSession, writer: Writer) => session.command(writer, { name: "POSTCOPY_RUN" });
+  it("a command, with the length of its payload", () => {
+    const step = (session: SaveSession, writer: Writer) => session.command(writer, { name: "RECV_BITMAP", block: "m" });
     expect(traced(new StateRegistry(), step)).toEqual([
-      expect.objectContaining({ event: "savevm_command_send", command: "POSTCOPY_RUN" }),
+      { event: "savevm_command_send", command: "RECV_BITMAP", length: 2 },
     ]);
   });
 });
