@@ -33,8 +33,11 @@ class OpaqueDevice implements SaveVMHandlers {
  * A machine with the devices and RAM blocks of `stream`, still empty, whatever kind of machine it is of, in the order
  * of the stream and with section ids of our own. A stream without a description borrows one of the same machine.
  */
-export function opaqueMachine(stream: Uint8Array, borrowed?: Description): OurMachine {
-  const { sections, configuration, ram } = readStream(stream, borrowed && { borrowed }).contents;
+export function opaqueMachine(
+  stream: Uint8Array,
+  { borrowed, pageSize = 4096 }: { readonly borrowed?: Description | null; readonly pageSize?: number } = {},
+): OurMachine {
+  const { sections, configuration, ram } = readStream(stream, borrowed ? { borrowed } : {}).contents;
   const registry = new StateRegistry();
   const blocks = new RAMBlockList();
   for (const { name, length } of ram.blocks) blocks.addGlobal(name, new Uint8Array(length));
@@ -43,7 +46,7 @@ export function opaqueMachine(stream: Uint8Array, borrowed?: Description): OurMa
   for (const { type, idstr, instance, version, length, footer } of sections) {
     if (type === "start" || type === "full") sectionId++;
     if (type === "start" && idstr === RAM_IDSTR) {
-      registry.registerLive(idstr, new RamHandler(blocks, { pageSize: 4096 }), { version: RAM_VERSION, sectionId });
+      registry.registerLive(idstr, new RamHandler(blocks, { pageSize }), { version: RAM_VERSION, sectionId });
     }
     if (type !== "full") continue;
     const around = 1 + 4 + 1 + idstr.length + 4 + 4 + (footer ? 5 : 0);

@@ -41,7 +41,7 @@ describe("a machine of unknown devices, loaded and saved by us", () => {
     const borrowed = findDescription(await bootAndSend(scratch, described));
     const sent = await bootAndSend(scratch, args);
     expect(findDescription(sent) !== null).toBe(form.description);
-    const machine = loaded(opaqueMachine(sent, borrowed ?? undefined), sent);
+    const machine = loaded(opaqueMachine(sent, { borrowed }), sent);
     const marker = noise(40 * PAGE_SIZE, 5);
     bytesOf(machine, "pc.ram").set(marker, FREE_RAM);
 
