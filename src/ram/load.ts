@@ -208,7 +208,7 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
     const windowEnd = Math.min(windowStart + WINDOW_PAGES, Math.min(end, loaded.usedLength) / pageSize);
     if (windowStart % 8 !== 0) return 0;
 
-    const received = scratch.offset + 32;
+    const received = scratch.offset + Math.ceil(RESULT_BYTES / 8) * 8;
     const input = received + WINDOW_PAGES / 8;
     const taken = Math.min(bytes.length, scratch.offset + scratch.length - input);
     const heap = new Uint8Array(memory.buffer);
@@ -223,7 +223,7 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
       input,
       inputEnd: input + taken,
       received,
-      result: scratch.offset + (32 - RESULT_BYTES - 12),
+      result: scratch.offset,
     });
     marks.set(heap.subarray(received, received + marks.length));
     this.#stats.zeroPages += done.zeroPages;

@@ -189,7 +189,6 @@ export class RamRecordReader<B extends RamTarget> {
   }
 
   *#name(reader: Reader): Decode<void> {
-    this.#block = null;
     const name = yield* countedString(reader);
     this.#block = this.#visitor.resolve(name);
   }

@@ -1,10 +1,13 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { encodeSync } from "../../src/stream/drive.js";
 import { decodeSync } from "../../src/stream/drive.js";
 import { Reader } from "../../src/stream/reader.js";
 import { firstDifference, implementations, layouts, loadContext, RamMachine, RamSaving, randomBytes } from "./kit.js";
 
 const MIB = 1 << 20;
+
+// Hundreds of megabytes go through here, on machines that may be busy.
+vi.setConfig({ testTimeout: 60_000 });
 
 describe.each(implementations)("a save with %s kernels", (implementation) => {
   it.each(["bytes", "Wasm memory", "Wasm memory with scratch"])(

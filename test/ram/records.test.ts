@@ -164,4 +164,9 @@ describe("ram record vectors", () => {
     expect(isMigrationError(error, codes[vector.name])).toBe(true);
     expect((error as { offset: number }).offset).toBeTypeOf("number");
   });
+
+  it("RamRecordReader, offset above 2^53 and no block registered: PAGE_OFFSET", () => {
+    const error = errorOf(() => describeBody(fromHex("fffffffffffff002" + "0161" + "00"), 4096));
+    expect(isMigrationError(error, "PAGE_OFFSET")).toBe(true);
+  });
 });

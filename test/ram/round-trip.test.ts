@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { RAMBlockList } from "../../src/ram/block.js";
 import {
   bitmapTracker,
@@ -21,6 +21,8 @@ import {
   randomBytes,
   saveAll,
 } from "./kit.js";
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const PAGE_SIZES = [256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536];
 

@@ -133,6 +133,22 @@ describe.each(implementations)("RamHandler.saveLiveIterate with %s kernels", (im
     expect(offsets(saving.iterate().bytes, 1024)).toEqual([0, 1024, 2048, 3072]);
   });
 
+  it("bytesLeft, a host page with gaps: its other dirty pages go with the first, and no clean one", () => {
+    const marks = new Uint8Array(1);
+    const machine = new RamMachine({ pageSize: 1024, kernels, tracker: bitmapTracker(() => marks) });
+    machine.blocks.addGlobal("ram", randomBytes(8 * 1024), { pageSize: 4096 });
+    let left = Infinity;
+    const saving = new RamSaving(machine, { bytesLeft: () => left });
+    saving.setup();
+    saving.iterate();
+    marks[0] = 0b11_1010;
+    machine.handler.statePendingExact();
+    left = 1;
+    const first = saving.iterate();
+    expect([offsets(first.bytes, 1024), first.done]).toEqual([[1024, 3072], false]);
+    expect(offsets(saving.iterate().bytes, 1024)).toEqual([4096, 5120]);
+  });
+
   it("rateExceeded from the start: only EOS", () => {
     const machine = new RamMachine({ pageSize: 4096, kernels }, { ram: randomBytes(8192) });
     const saving = new RamSaving(machine, { rateExceeded: () => true });
@@ -262,6 +278,17 @@ describe("RamHandler", () => {
     saving.setup();
     expect(offsets(saving.iterate().bytes, 4096)).toEqual([0]);
     rom[0] = 2;
+    expect(toHex(saving.complete())).toBe(EOS);
+  });
+
+  it("readOnly blocks: marks that a tracker has for them do not count", () => {
+    const marks = new Uint8Array(1);
+    const machine = new RamMachine({ pageSize: 4096, tracker: bitmapTracker(() => marks) });
+    machine.blocks.addGlobal("rom", new Uint8Array(4096), { readOnly: true });
+    const saving = new RamSaving(machine);
+    saving.setup();
+    saving.iterate();
+    marks[0] = 1;
     expect(toHex(saving.complete())).toBe(EOS);
   });
 

@@ -1,9 +1,12 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { bitmapTracker } from "../../src/ram/dirty.js";
 import { RamRecordWriter } from "../../src/ram/record-writer.js";
 import { concat, Writer } from "../../src/stream/writer.js";
 import { firstDifference, implementations, loadAll, RamMachine, RamSaving } from "./kit.js";
+
+// Properties take long on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 const PAGE = 256;
 const PAGES = { ram: 24, vga: 9 };

@@ -60,6 +60,14 @@ function* readBack(r: Reader): Decode<unknown[]> {
 const WANTED = [-2, 0x1234, 0xdeadbeef, -2n, 2 ** 53 - 1, 23, "pc.ram", [1, 2, 3, 4, 5], true, 50038, false];
 
 describe("Reader", () => {
+  it("view: the bytes themselves, consumed; RangeError if they have not arrived", () => {
+    const bytes = Uint8Array.of(1, 2, 3, 4);
+    const reader = Reader.of(bytes);
+    const view = reader.view(3);
+    expect([Array.from(view), view.buffer === bytes.buffer, reader.offset]).toEqual([[1, 2, 3], true, 3]);
+    expect(() => reader.view(2)).toThrow(RangeError);
+  });
+
   it("any chunking: the same values and offsets", () => {
     const bytes = written();
     fc.assert(
