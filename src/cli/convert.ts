@@ -42,7 +42,12 @@ async function convert(from: string, to: string, options: ConvertCliOptions): Pr
     const writer = new Writer();
     const { xbzrle, dropDescription } = options;
     const encode = convertToStream(writer, scan, { xbzrle, dropDescription });
-    await encodeAsync(encode, writer, output);
+    try {
+      await encodeAsync(encode, writer, output);
+    } catch (error) {
+      await output.abort();
+      throw error;
+    }
     await output.close();
     const result = { bytes: writer.offset, blocks: scan.ram?.blocks.length ?? 0, devices: scan.devices.length };
     if (options.json === true && to !== "-") await print([`${JSON.stringify({ output: to, ...result }, null, 2)}\n`]);

@@ -72,21 +72,21 @@ function checkComplete({ name, content }: ScannedBlock): void {
 }
 
 function writeRaw(block: ScannedBlock, uri: string): Extracted[] {
-  const output = openSparse(uri);
-  writeRange(output, block.content as StoredBlock, 0, block.usedLength, 0);
-  output.finish(block.usedLength);
+  writeWhole(uri, block.usedLength, (output) => {
+    writeRange(output, block.content as StoredBlock, 0, block.usedLength, 0);
+  });
   return [{ block: block.name, length: block.usedLength, address: null }];
 }
 
 function writeElf(inspection: Inspection, uri: string): Extracted[] {
   const segments = layOut(inspection);
   const { header, positions, length } = elfCore(segments, inspection);
-  const output = openSparse(uri);
-  output.write(0, header);
-  for (const [i, { block, start, length: size }] of segments.entries()) {
-    writeRange(output, block.content as StoredBlock, start, size, positions[i]);
-  }
-  output.finish(length);
+  writeWhole(uri, length, (output) => {
+    output.write(0, header);
+    for (const [i, { block, start, length: size }] of segments.entries()) {
+      writeRange(output, block.content as StoredBlock, start, size, positions[i]);
+    }
+  });
   for (const { block, address, isKnown } of segments) {
     if (!isKnown)
       warn("extract", `The address of "${block.name}" is not known: it is put at 0x${address.toString(16)}`);
@@ -96,6 +96,18 @@ function writeElf(inspection: Inspection, uri: string): Extracted[] {
     length: size,
     address: `0x${address.toString(16)}`,
   }));
+}
+
+/** Either all of the output, or nothing. */
+function writeWhole(uri: string, length: number, write: (output: SparseOutput) => void): void {
+  const output = openSparse(uri);
+  try {
+    write(output);
+  } catch (error) {
+    output.discard();
+    throw error;
+  }
+  output.finish(length);
 }
 
 /** Copy `length` bytes of the block from `start` on to `position`, leaving holes for zeros. */

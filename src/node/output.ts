@@ -5,11 +5,14 @@ import { finished } from "node:stream/promises";
 import type { Writable } from "node:stream";
 import { ChannelError } from "../errors.js";
 import type { AsyncSink } from "../stream/io.js";
+import { createAtomically, type AtomicFile } from "./atomic-file.js";
 import { parseUri } from "./uri.js";
 
 /** A sink that must be closed: only then has everything arrived. */
 export interface Output extends AsyncSink {
   close(): Promise<void>;
+  /** Give up: a file is not left behind. */
+  abort(): Promise<void>;
 }
 
 /**
@@ -38,9 +41,9 @@ function failed(action: string, cause: unknown): ChannelError {
 }
 
 function openFile(path: string, offset: number): Output {
-  let fd: number;
+  let file: AtomicFile;
   try {
-    fd = openSync(path, offset === 0 ? "w" : "r+");
+    file = offset === 0 ? createAtomically(path) : openInPlace(path);
   } catch (cause) {
     throw failed(`Open ${path}`, cause);
   }
@@ -50,7 +53,7 @@ function openFile(path: string, offset: number): Output {
     write(chunk) {
       for (let done = 0; done < chunk.length;) {
         try {
-          const n = writeSync(fd, chunk, done, chunk.length - done, position);
+          const n = writeSync(file.fd, chunk, done, chunk.length - done, position);
           done += n;
           if (position !== null) position += n;
         } catch (cause) {
@@ -59,12 +62,31 @@ function openFile(path: string, offset: number): Output {
       }
     },
     async close() {
-      closeSync(fd);
+      try {
+        file.commit();
+      } catch (cause) {
+        throw failed(`Write ${path}`, cause);
+      }
+    },
+    async abort() {
+      file.discard();
     },
   };
 }
 
-function streamOutput(stream: Writable, name: string, finish: () => Promise<void>): Output {
+/** An offset is a place in a file that holds something else before it. */
+function openInPlace(path: string): AtomicFile {
+  const fd = openSync(path, "r+");
+  const close = (): void => closeSync(fd);
+  return { fd, isRegular: true, commit: close, discard: close };
+}
+
+function streamOutput(
+  stream: Writable,
+  name: string,
+  finish: () => Promise<void>,
+  giveUp: () => void = () => undefined,
+): Output {
   let failure: Error | null = null;
   stream.on("error", (error) => (failure ??= error));
   const check = (): void => {
@@ -84,6 +106,9 @@ function streamOutput(stream: Writable, name: string, finish: () => Promise<void
         throw failed(`Write ${name}`, cause);
       }
     },
+    async abort() {
+      giveUp();
+    },
   };
 }
 
@@ -91,12 +116,12 @@ function openSocket(socket: Socket, name: string): Promise<Output> {
   return new Promise((resolve, reject) => {
     socket.once("error", (cause) => reject(failed(`Connect to ${name}`, cause)));
     socket.once("connect", () => {
-      const output = streamOutput(socket, name, async () => {
+      const finish = async (): Promise<void> => {
         socket.resume();
         socket.end();
         await finished(socket);
-      });
-      resolve(output);
+      };
+      resolve(streamOutput(socket, name, finish, () => void socket.destroy()));
     });
   });
 }
@@ -114,8 +139,9 @@ function openCommand(command: string): Output {
     });
   });
   exited.catch(() => undefined);
-  return streamOutput(child.stdin, `exec:${command}`, async () => {
+  const finish = async (): Promise<void> => {
     child.stdin.end();
     await exited;
-  });
+  };
+  return streamOutput(child.stdin, `exec:${command}`, finish, () => void child.kill());
 }

@@ -1,12 +1,15 @@
-import { closeSync, ftruncateSync, fstatSync, openSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { ChannelError } from "../errors.js";
-import { parseUri, UriError } from "./uri.js";
+import { createAtomically, type AtomicFile } from "./atomic-file.js";
+import { parseUri, UriError, type Uri } from "./uri.js";
 
 /** Bytes with holes: what is not written reads as zeros. Positions must not go back. */
 export interface SparseOutput {
   write(position: number, bytes: Uint8Array): void;
-  /** All is written; the output has `length` bytes. */
+  /** All is written; the output has `length` bytes. A file appears now. */
   finish(length: number): void;
+  /** Give up: a file is not left behind. */
+  discard(): void;
 }
 
 const ZEROS = new Uint8Array(64 << 10);
@@ -28,8 +31,8 @@ export function openSparse(uri: string): SparseOutput {
       throw new ChannelError("CHANNEL_FAILED", `Write ${name}: ${reason}`, { cause });
     }
   };
-  const fd = parsed.kind === "stdio" ? 1 : guarded(() => openSync(parsed.path, base === 0 ? "w" : "r+"));
-  const hasHoles = fstatSync(fd).isFile() && parsed.kind === "file";
+  const file = guarded(() => openTarget(parsed));
+  const { fd, isRegular: hasHoles } = file;
   let end = 0;
   const put = (bytes: Uint8Array, position: number | null): void => {
     for (let done = 0; done < bytes.length;) {
@@ -53,9 +56,18 @@ export function openSparse(uri: string): SparseOutput {
     finish(length) {
       if (hasHoles) guarded(() => ftruncateSync(fd, base + length));
       else fillTo(length);
-      if (fd !== 1) closeSync(fd);
+      guarded(() => file.commit());
     },
+    discard: () => file.discard(),
   };
+}
+
+function openTarget(uri: Uri & { kind: "file" | "stdio" }): AtomicFile {
+  if (uri.kind === "stdio") return { fd: 1, isRegular: false, commit: () => undefined, discard: () => undefined };
+  if (uri.offset === 0) return createAtomically(uri.path);
+  const fd = openSync(uri.path, "r+");
+  const close = (): void => closeSync(fd);
+  return { fd, isRegular: true, commit: close, discard: close };
 }
 
 /** A pipe without a reader in time says EAGAIN; there is nothing to do but to try again. */
