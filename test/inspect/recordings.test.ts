@@ -125,7 +125,7 @@ describe("verify --deep", () => {
     const [section] = (await scan("none")).sections;
     const verifier = new DeepVerifier();
     const reader = new Reader();
-    const other = bytes.slice();
+    const other = Uint8Array.from(bytes);
     other[section.offset + 4] ^= 1;
     const source = verifier.tee(toSource(other));
     // What the scan reads is not what the comparison sees.
