@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { isMigrationError, type MigrationError } from "../../src/errors.js";
 import { StateRegistry } from "../../src/registry/registry.js";
 import { PrecopyCommands } from "../../src/savevm/command-handler.js";
+import { readCommand } from "../../src/savevm/commands.js";
 import { LoadSession, type LoadOptions } from "../../src/savevm/load.js";
 import type { TraceEvent } from "../../src/savevm/trace.js";
 import { decodeSync, type Decode } from "../../src/stream/drive.js";
@@ -165,6 +166,28 @@ describe("a configuration that differs in several ways: what QEMU reports", () =
     ["capabilities last", same + shared, "CAPABILITY", "capabilities"],
   ])("%s", (_, hex, code, field) => {
     expect(load(hex, local).error).toMatchObject({ code, field, section: { idstr: "configuration" } });
+  });
+});
+
+describe("POSTCOPY_RAM_DISCARD that is not well-formed", () => {
+  const range = "0000000000001000" + "0000000000002000";
+
+  it.each([
+    ["without a range", "0004" + "00016d00", "COMMAND_LENGTH"],
+    ["with one range and no name", `0013000000${range}`, "COMMAND_LENGTH"],
+    ["with two ranges and no name", `0023000000${range}${range}`, "COMMAND_PAYLOAD"],
+  ])("%s is refused", (_, hex, code) => {
+    expect(() => run(`0006${hex}`, (reader) => readCommand(reader, { strict: true }))).toThrow(
+      expect.objectContaining({ code }) as Error,
+    );
+  });
+
+  it("with one range and a name of one byte is the shortest there is", () => {
+    expect(run(`0006001400016d00${range}`, (reader) => readCommand(reader, { strict: true }))).toEqual({
+      name: "POSTCOPY_RAM_DISCARD",
+      block: "m",
+      ranges: [{ start: 0x1000, length: 0x2000 }],
+    });
   });
 });
 

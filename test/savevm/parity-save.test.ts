@@ -160,6 +160,25 @@ describe("who is asked", () => {
     expect(log).toEqual(["cpus", "o"]);
   });
 
+  it("listeners hear of the setup behind it, of the completion and the cleanup before it", () => {
+    const log: string[] = [];
+    const registry = new StateRegistry();
+    registry.registerLive("a", probe(log, "a"), { version: 1 });
+    const session = new SaveSession(registry, {
+      ...bare,
+      onPrecopy: (event) => void log.push(event),
+      beforeComplete: () => void log.push("cpus"),
+    });
+    run((writer) => session.setup(writer));
+    run((writer) => session.completePrecopy(writer));
+    session.cleanup();
+    expect(log).toEqual([
+      ...["a.saveSetup", "setup"],
+      ...["complete", "cpus", "a.saveLiveCompletePrecopy"],
+      ...["cleanup", "a.saveCleanup"],
+    ]);
+  });
+
   it("no notification but by the steps that notify: device state does not", () => {
     const events: string[] = [];
     const session = new SaveSession(new StateRegistry(), { ...bare, onPrecopy: (event) => void events.push(event) });
