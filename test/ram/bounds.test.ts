@@ -14,7 +14,7 @@ describe.each(implementations)("a save with %s kernels", (implementation) => {
     "64 MiB kept as %s: hands over views of one small region",
     (layout) => {
       const machine = new RamMachine(
-        { pageSize: 4096, kernels: { implementation }, maxPartMs: Infinity },
+        { pageSize: 4096, kernels: { implementation } },
         { ram: layouts[layout](64 * MIB) },
       );
       machine
@@ -49,7 +49,7 @@ describe("a block of more than 4 GiB", () => {
 
   it("saved and loaded: offsets above 2^32, one page of each segment is not zero", () => {
     part[MIB + 5] = 7;
-    const machine = new RamMachine({ pageSize: 65536, maxPartMs: Infinity }, { ram: { segments } });
+    const machine = new RamMachine({ pageSize: 65536 }, { ram: { segments } });
     expect(machine.block("ram").usedLength).toBe(260 * 16 * MIB);
     const saving = new RamSaving(machine);
     const setup = saving.setup();

@@ -48,7 +48,8 @@ export class RamMachine {
 
   constructor(options: RamOptions, blocks: Record<string, MemorySource> = {}) {
     for (const [name, source] of Object.entries(blocks)) this.blocks.addGlobal(name, source);
-    this.handler = new RamHandler(this.blocks, options);
+    // On a busy machine a PART would end after 50 ms wherever it is.
+    this.handler = new RamHandler(this.blocks, { maxPartMs: Infinity, ...options });
   }
 
   block(name: string): RAMBlock {

@@ -174,7 +174,7 @@ describe.each(implementations)("RamHandler.saveLiveIterate with %s kernels", (im
 
   it("maxPartMs: a PART ends when its time is over", () => {
     let time = 0;
-    const options = { pageSize: 4096, kernels, now: () => (time += 30) };
+    const options = { pageSize: 4096, kernels, maxPartMs: undefined, now: () => (time += 30) };
     const machine = new RamMachine(options, { ram: new Uint8Array(4096 * 4096) });
     const saving = new RamSaving(machine);
     saving.setup();
