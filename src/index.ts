@@ -13,6 +13,7 @@ export {
   type Field,
   type MutableArrayLike,
   type StateOf,
+  type VariableCodec,
   type VMState,
   type VMStateOptions,
 } from "./vmstate/types.js";

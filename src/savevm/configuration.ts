@@ -1,11 +1,11 @@
 import { ProtocolError, type SectionRef } from "../errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../limits.js";
-import type { Decode } from "../stream/drive.js";
+import { countedString, type Decode } from "../stream/drive.js";
 import { decodeName, encodeName } from "../stream/names.js";
 import type { Reader } from "../stream/reader.js";
 import type { Writer } from "../stream/writer.js";
 import { vmstate } from "../vmstate/describe.js";
-import { array, scalarField, u32, u8, varray, vbuffer } from "../vmstate/fields.js";
+import { array, u32, u8, variableField, varray, vbuffer } from "../vmstate/fields.js";
 import { loadVMState } from "../vmstate/load.js";
 import { saveVMState } from "../vmstate/save.js";
 import type { JsonWriter } from "../vmstate/vmdesc.js";
@@ -39,14 +39,11 @@ export const CONFIGURATION_SECTION: SectionRef = Object.freeze({
   version: null,
 });
 
-/** A capability name for saving; its length varies, so loading takes a described struct. */
-const capability = scalarField<string>({
+/** A capability by its name. */
+const capability = variableField<string>({
   type: "capability",
-  size: 1,
   put: (writer, name) => writer.countedString(name),
-  get: () => {
-    throw new TypeError("Load a capability: its size is not known beforehand");
-  },
+  load: (reader) => countedString(reader),
 });
 
 const outgoing = vmstate("configuration", {
@@ -91,16 +88,6 @@ export function saveConfiguration(writer: Writer, local: ResolvedOptions, json: 
   saveVMState(writer, outgoing, device, outgoing.version, json, local.descriptionStyle);
 }
 
-interface ReceivedName {
-  len: number;
-  name: Uint8Array;
-}
-
-const receivedCapability = vmstate("capability", {
-  version: 1,
-  fields: [u8("len"), vbuffer("name", "len", { max: 255 })],
-});
-
 /** For loading: room is made for what the stream brings, up to the ceilings. */
 function describeIncoming({ machineNameBytes, capabilities }: Limits) {
   return vmstate("configuration", {
@@ -118,11 +105,7 @@ function describeIncoming({ machineNameBytes, capabilities }: Limits) {
         minimumVersion: 1,
         fields: [
           u32("caps_count", { since: 1 }),
-          varray("capabilities", receivedCapability, "caps_count", {
-            since: 1,
-            max: capabilities,
-            create: () => ({ len: 0, name: new Uint8Array(0) }),
-          }),
+          varray("capabilities", capability, "caps_count", { since: 1, max: capabilities }),
         ],
       }),
       vmstate("configuration/uuid", {
@@ -151,7 +134,7 @@ export function* loadConfiguration(reader: Reader, limits: Limits = DEFAULT_LIMI
     hasPageBits: false,
     target_page_bits: 0,
     caps_count: 0,
-    capabilities: [] as ReceivedName[],
+    capabilities: [] as string[],
     hasUuid: false,
     "uuid.data": new Uint8Array(16),
   };
@@ -160,7 +143,7 @@ export function* loadConfiguration(reader: Reader, limits: Limits = DEFAULT_LIMI
   return Object.freeze({
     machine: decodeName(device.name),
     targetPageBits: device.hasPageBits ? device.target_page_bits : null,
-    capabilities: Object.freeze(device.capabilities.map(({ name }) => decodeName(name))),
+    capabilities: Object.freeze(device.capabilities),
     uuid: device.hasUuid ? formatUuid(device["uuid.data"]) : null,
   });
 }

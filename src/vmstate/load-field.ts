@@ -33,6 +33,10 @@ export function* loadField(run: LoadRun, field: AnyField, slot: number, draft: D
   switch (wire.kind) {
     case "scalar": {
       const { codec } = wire;
+      if (codec.load !== undefined) {
+        put(yield* codec.load(reader, () => draft.current(field)));
+        return;
+      }
       if (!reader.has(codec.size)) yield codec.size;
       try {
         put(codec.get(reader, () => draft.current(field)));
@@ -135,6 +139,7 @@ function* loadArray(
   const held = containerOf(field, draft);
   checkRoom(field, held, start + n, max === null ? null : start + max);
   if (wire.nullable) return yield* loadScalarPointers(reader, field, codec, held as ArrayLike<unknown>, n);
+  if (codec.load !== undefined) return yield* loadVariable(reader, codec.load, held as ArrayLike<unknown>, start, n);
   const list = codec.list?.(n) ?? new Array<unknown>(n);
   const step = Math.max(1, Math.floor(STEP / codec.size));
   let done = 0;
@@ -146,6 +151,25 @@ function* loadArray(
       for (; done < end; done++) list[done] = codec.get(reader, current);
     } catch (error) {
       throw atField(withHint(wrapHookError(error, `Load ${field.name}`), field), `[${done}]`);
+    }
+  }
+  return list;
+}
+
+function* loadVariable(
+  reader: Reader,
+  load: NonNullable<Codec<unknown>["load"]>,
+  held: ArrayLike<unknown>,
+  start: number,
+  n: number,
+): Decode<unknown[]> {
+  const list: unknown[] = [];
+  while (list.length < n) {
+    const i = list.length;
+    try {
+      list.push(yield* load(reader, () => held[start + i]));
+    } catch (error) {
+      throw atField(error, `[${i}]`);
     }
   }
   return list;

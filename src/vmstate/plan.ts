@@ -119,7 +119,7 @@ function compile(
   state.fields.forEach((field, i) => {
     if (field.exists === null && field.since > version) return;
     const slot = slots[i] ?? 0;
-    const scalar = field.wire.kind === "scalar" && (field.get !== null || properties[slot] !== null);
+    const scalar = isFixedScalar(field) && (field.get !== null || properties[slot] !== null);
     const short = field.wire.kind === "unused" && field.wire.size <= STEP;
     if (field.exists !== null || !(scalar || short)) {
       close();
@@ -133,6 +133,10 @@ function compile(
   });
   close();
   return steps;
+}
+
+function isFixedScalar({ wire }: AnyField): boolean {
+  return wire.kind === "scalar" && wire.codec.load === undefined;
 }
 
 function makeRun(fields: readonly AnyField[], slots: readonly number[]): Run {

@@ -1,6 +1,6 @@
 import * as codecs from "./codecs.js";
 import { field, type AnyOptions, type FieldOptions, type Lens } from "./field.js";
-import type { AnyField, Codec, Field, FieldKind } from "./types.js";
+import type { AnyField, Codec, Field, FieldKind, VariableCodec } from "./types.js";
 
 /** Fields of one value: `u32("len")` is a field, `u32` alone is what arrays of them are made of. */
 
@@ -18,6 +18,19 @@ export function scalarField<V>(codec: Codec<V>): ScalarField<V> {
   const wire: FieldKind = { kind: "scalar", codec: codec };
   const make = (name: string, options?: AnyOptions): AnyField => field(name, wire, options);
   return Object.assign(make, codec);
+}
+
+/** As {@link scalarField}, for types whose size varies (`virtio`, `capability`, ...). */
+export function variableField<V>(codec: VariableCodec<V>): ScalarField<V> {
+  return scalarField<V>({
+    type: codec.type,
+    size: 0,
+    put: (writer, value) => codec.put(writer, value),
+    load: (reader, current) => codec.load(reader, current),
+    get: () => {
+      throw new TypeError(`Load ${codec.type} at once: its size varies`);
+    },
+  });
 }
 
 /** One byte as number, 0 to 255 when loaded; as for all integers, either sign is taken when saving. */

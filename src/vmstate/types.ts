@@ -1,3 +1,4 @@
+import type { Decode } from "../stream/drive.js";
 import type { Reader } from "../stream/reader.js";
 import type { Writer } from "../stream/writer.js";
 
@@ -24,6 +25,21 @@ export interface Codec<V> {
   get(reader: Reader, current: () => V): V;
   /** A container for `n` decoded values; a typed array where there is one. */
   list?(n: number): MutableArrayLike<V>;
+  /** Instead of `get`, for values whose size only their bytes tell; see {@link VariableCodec}. */
+  load?(reader: Reader, current: () => V): Decode<V>;
+}
+
+/** One value whose size on the wire varies. */
+export interface VariableCodec<V> {
+  /** Type name in the JSON description, as QEMU spells it. */
+  readonly type: string;
+  /** Throws StateError FIELD_INVALID for a value that the wire type cannot hold. */
+  put(writer: Writer, value: V): void;
+  /**
+   * Asks for bytes as it needs them (see {@link Decode}) and throws StateError for those that it cannot take. What it
+   * holds is bounded by `current`, the value so far, or by a ceiling of its own: never by a length in the stream.
+   */
+  load(reader: Reader, current: () => V): Decode<V>;
 }
 
 /** Any codec, for signatures that only pass it on. */
