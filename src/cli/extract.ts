@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import { RamError } from "../errors.js";
 import { isZero } from "../inspect/byte-comparer.js";
-import { elfCore, layOut } from "../inspect/elf.js";
-import { summarise, type Inspection } from "../inspect/inspect.js";
+import { elfCore } from "../inspect/elf.js";
+import { ARCHITECTURES, mapGuest, type GuestMap } from "../inspect/guest-map.js";
 import type { StoredBlock } from "../inspect/page-store.js";
 import type { ScannedBlock } from "../inspect/ram-content.js";
+import type { ScanResult } from "../inspect/scan-result.js";
 import { openSparse, type SparseOutput } from "../node/sparse-output.js";
 import { readStream } from "./read-stream.js";
 import { reportScan } from "./report-scan.js";
@@ -13,6 +14,7 @@ import { addInputOptions, print, runVerb, UsageError, warn, type ExitStatus, typ
 interface ExtractOptions extends InputOptions {
   readonly output: string;
   readonly elf?: boolean;
+  readonly arch?: string;
   readonly allowMissing?: boolean;
 }
 
@@ -23,6 +25,7 @@ export function registerExtract(program: Command): void {
     .description("write the final content of one RAMBlock as a sparse file, or all of RAM as an ELF core")
     .requiredOption("-o, --output <out>", "file to write, or - for standard output")
     .option("--elf", "all of RAM, as an ELF core file for debuggers")
+    .option("--arch <name>", "CPU of the core file, as in qemu-system-NAME, where the names of blocks do not tell")
     .option("--allow-missing", "take pages that are not in the stream for zeros")
     .action((uri: string, block: string | undefined, options: ExtractOptions) =>
       runVerb("extract", [uri], () => extract(uri, block, options)),
@@ -39,13 +42,16 @@ async function extract(uri: string, name: string | undefined, options: ExtractOp
   if ((name === undefined) !== (options.elf === true)) {
     throw new UsageError("Extract RAM: name one block, or ask for all with --elf");
   }
+  checkArchitecture(options);
   const { scan, close } = await readStream(uri, options, { content: true });
   try {
     reportScan("extract", scan);
-    const inspection = summarise(scan, null);
-    const blocks = name === undefined ? (scan.ram?.blocks ?? []) : [find(inspection, name)];
+    const blocks = name === undefined ? (scan.ram?.blocks ?? []) : [find(scan, name)];
     if (options.allowMissing !== true) for (const block of blocks) checkComplete(block);
-    const written = name === undefined ? writeElf(inspection, options.output) : writeRaw(blocks[0], options.output);
+    const written =
+      name === undefined
+        ? writeElf(mapGuest(scan, options.arch ?? null), options.output)
+        : writeRaw(blocks[0], options.output);
     if (options.json === true && options.output !== "-") {
       await print([`${JSON.stringify({ output: options.output, blocks: written }, null, 2)}\n`]);
     }
@@ -55,8 +61,16 @@ async function extract(uri: string, name: string | undefined, options: ExtractOp
   return 0;
 }
 
-function find({ scan }: Inspection, name: string): ScannedBlock {
-  const blocks = scan.ram?.blocks ?? [];
+function checkArchitecture({ arch, elf }: ExtractOptions): void {
+  if (arch === undefined) return;
+  if (elf !== true) throw new UsageError("Extract RAM: --arch needs --elf");
+  if (!ARCHITECTURES.has(arch)) {
+    throw new UsageError(`Use --arch ${arch}: want one of ${[...ARCHITECTURES.keys()].join(", ")}`);
+  }
+}
+
+function find({ ram }: ScanResult, name: string): ScannedBlock {
+  const blocks = ram?.blocks ?? [];
   const block = blocks.find((candidate) => candidate.name === name);
   if (block !== undefined) return block;
   const hint = blocks.length === 0 ? "The stream has no RAM" : `There are: ${blocks.map((one) => one.name).join(", ")}`;
@@ -78,15 +92,16 @@ function writeRaw(block: ScannedBlock, uri: string): Extracted[] {
   return [{ block: block.name, length: block.usedLength, address: null }];
 }
 
-function writeElf(inspection: Inspection, uri: string): Extracted[] {
-  const segments = layOut(inspection);
-  const { header, positions, length } = elfCore(segments, inspection);
+function writeElf(map: GuestMap, uri: string): Extracted[] {
+  const { architecture, segments } = map;
+  const { header, positions, length } = elfCore(map);
   writeWhole(uri, length, (output) => {
     output.write(0, header);
     for (const [i, { block, start, length: size }] of segments.entries()) {
       writeRange(output, block.content as StoredBlock, start, size, positions[i]);
     }
   });
+  if (architecture.elf === 0) warn("extract", "The CPU is not known: give --arch if the debugger asks for it");
   for (const { block, address, isKnown } of segments) {
     if (!isKnown)
       warn("extract", `The address of "${block.name}" is not known: it is put at 0x${address.toString(16)}`);

@@ -1,105 +1,10 @@
-import type { Inspection } from "./inspect.js";
-import type { ScannedBlock } from "./ram-content.js";
+import type { GuestMap } from "./guest-map.js";
 
 /**
- * RAM as an ELF64 core file, for debuggers: one PT_LOAD per block (two where the machine has a hole below 4 GiB), at
- * its guest-physical address, which stands for the virtual address too.
- *
- * A stream names addresses only with x-ignore-shared. Beyond that, the addresses of main memory and firmware of a few
- * machine types are known; every other block is put from 2^48 on, in list order, each at a multiple of 2 MiB, where no
- * guest memory can be.
+ * RAM as an ELF core file, for debuggers: one PT_LOAD per segment, at its guest-physical address, which stands for the
+ * virtual address too. There are no notes, hence no registers. Files of 32-bit CPUs are ELF32, unless addresses do
+ * not fit, since debuggers know no other for them.
  */
-
-/** A piece of a block and where the guest sees it. */
-export interface Segment {
-  readonly block: ScannedBlock;
-  /** Offset in the block, in bytes. */
-  readonly start: number;
-  readonly length: number;
-  readonly address: bigint;
-  /** False for an address that was made up. */
-  readonly isKnown: boolean;
-}
-
-const GIB = 2 ** 30;
-const FOUR_GIB = 4n * BigInt(GIB);
-const UNKNOWN_FROM = 1n << 48n;
-const UNKNOWN_STEP = 2n << 20n;
-
-/** Main memory below 4 GiB: all up to `limit` bytes, else `low` bytes of it, the rest from 4 GiB on. */
-interface Hole {
-  readonly limit: number;
-  readonly low: number;
-}
-
-const I440FX: Hole = { limit: 0xe000_0000, low: 0xc000_0000 };
-const Q35: Hole = { limit: 0xb000_0000, low: 0x8000_0000 };
-const MICROVM: Hole = { limit: 0xe000_0000, low: 0xe000_0000 };
-
-const EM_NONE = 0;
-const EM_X86_64 = 62;
-
-interface Platform {
-  readonly machine: RegExp;
-  readonly elf: number;
-  readonly isBigEndian?: boolean;
-  readonly hole?: Hole;
-  /** Main memory and where it begins. */
-  readonly ram: string;
-  readonly base?: bigint;
-}
-
-const PLATFORMS: readonly Platform[] = [
-  { machine: /^pc-q35-/, elf: EM_X86_64, ram: "pc.ram", hole: Q35 },
-  { machine: /^(pc-|isapc)/, elf: EM_X86_64, ram: "pc.ram", hole: I440FX },
-  { machine: /^microvm/, elf: EM_X86_64, ram: "microvm.ram", hole: MICROVM },
-  { machine: /^virt-/, elf: 183, ram: "mach-virt.ram", base: BigInt(GIB) },
-  { machine: /^virt$/, elf: 243, ram: "riscv_virt_board.ram", base: 2n * BigInt(GIB) },
-  { machine: /^pseries/, elf: 21, isBigEndian: true, ram: "ppc_spapr.ram" },
-  { machine: /^s390-/, elf: 22, isBigEndian: true, ram: "s390.ram" },
-];
-
-/** Where each block is in guest-physical memory, in ascending order of file positions. */
-export function layOut({ scan }: Inspection): Segment[] {
-  const platform = platformOf(scan.configuration?.value.machine ?? null);
-  const segments: Segment[] = [];
-  let unknown = UNKNOWN_FROM;
-  for (const block of scan.ram?.blocks ?? []) {
-    const known = knownSegments(block, platform);
-    if (known !== null) segments.push(...known);
-    else {
-      segments.push({ block, start: 0, length: block.usedLength, address: unknown, isKnown: false });
-      unknown += ((BigInt(block.usedLength) + UNKNOWN_STEP - 1n) / UNKNOWN_STEP) * UNKNOWN_STEP;
-    }
-  }
-  return segments;
-}
-
-function platformOf(machine: string | null): Platform | null {
-  if (machine === null) return null;
-  return PLATFORMS.find((platform) => platform.machine.test(machine)) ?? null;
-}
-
-function knownSegments(block: ScannedBlock, platform: Platform | null): Segment[] | null {
-  const { name, usedLength, entry } = block;
-  const whole = (address: bigint): Segment[] => [{ block, start: 0, length: usedLength, address, isKnown: true }];
-  if (platform !== null && name === platform.ram) {
-    const { hole, base = 0n } = platform;
-    if (hole === undefined || usedLength < hole.limit || usedLength <= hole.low) return whole(base);
-    const high = { block, start: hole.low, length: usedLength - hole.low, address: FOUR_GIB, isKnown: true };
-    return [{ block, start: 0, length: hole.low, address: base, isKnown: true }, high];
-  }
-  if (platform?.elf === EM_X86_64) {
-    if (name === "pc.bios") return whole(FOUR_GIB - BigInt(usedLength));
-    if (name === "pc.rom") return whole(0xc0000n);
-  }
-  return entry.gpa !== null && entry.gpa !== 0n ? whole(entry.gpa) : null;
-}
-
-const EHDR = 64;
-const PHDR = 56;
-const ALIGN = 4096;
-
 export interface ElfCore {
   /** What the file begins with. */
   readonly header: Uint8Array;
@@ -109,37 +14,98 @@ export interface ElfCore {
   readonly length: number;
 }
 
+const ET_CORE = 4;
+const PT_LOAD = 1;
+const READ_WRITE_EXECUTE = 7;
+const ALIGN = 4096;
+
 /** The header of the core file, and where the segments go. */
-export function elfCore(segments: readonly Segment[], { scan }: Inspection): ElfCore {
-  const platform = platformOf(scan.configuration?.value.machine ?? null);
-  const littleEndian = platform?.isBigEndian !== true;
-  const header = new Uint8Array(EHDR + PHDR * segments.length);
-  const view = new DataView(header.buffer);
-  const put16 = (at: number, value: number): void => view.setUint16(at, value, littleEndian);
-  const put32 = (at: number, value: number): void => view.setUint32(at, value, littleEndian);
-  const put64 = (at: number, value: bigint | number): void => view.setBigUint64(at, BigInt(value), littleEndian);
-  header.set([0x7f, 0x45, 0x4c, 0x46, 2, littleEndian ? 1 : 2, 1]);
-  put16(16, 4); // ET_CORE
-  put16(18, platform?.elf ?? EM_NONE);
-  put32(20, 1);
-  put64(32, EHDR);
-  put16(52, EHDR);
-  put16(54, PHDR);
-  put16(56, segments.length);
-  let position = Math.ceil(header.length / ALIGN) * ALIGN;
-  const positions = segments.map(({ address, length }, i) => {
-    const at = EHDR + i * PHDR;
-    put32(at, 1); // PT_LOAD
-    put32(at + 4, 7); // readable, writable, executable
-    put64(at + 8, position);
-    put64(at + 16, address);
-    put64(at + 24, address);
-    put64(at + 32, length);
-    put64(at + 40, length);
-    put64(at + 48, ALIGN);
+export function elfCore({ architecture, segments }: GuestMap): ElfCore {
+  let length = 0;
+  for (const segment of segments) length += segment.length;
+  const is64 =
+    architecture.bits === 64 ||
+    length >= 2 ** 31 ||
+    segments.some((segment) => segment.address + BigInt(segment.length) > 2n ** 32n);
+  const header = new HeaderWriter(
+    (is64 ? 64 : 52) + (is64 ? 56 : 32) * segments.length,
+    is64,
+    architecture.isBigEndian,
+  );
+  header.bytes([0x7f, 0x45, 0x4c, 0x46, is64 ? 2 : 1, architecture.isBigEndian ? 2 : 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+  header.u16(ET_CORE);
+  header.u16(architecture.elf);
+  header.u32(1);
+  header.word(0); // entry
+  header.word(is64 ? 64 : 52); // program headers
+  header.word(0); // section headers
+  header.u32(0); // flags
+  header.u16(is64 ? 64 : 52);
+  header.u16(is64 ? 56 : 32);
+  header.u16(segments.length);
+  for (let i = 0; i < 3; i++) header.u16(0); // size, number and names of section headers
+  let position = roundUp(header.length);
+  const positions = segments.map(({ address, length: size }) => {
     const start = position;
-    position = Math.ceil((position + length) / ALIGN) * ALIGN;
+    header.u32(PT_LOAD);
+    if (is64) header.u32(READ_WRITE_EXECUTE);
+    header.word(start);
+    header.word(address);
+    header.word(address);
+    header.word(size);
+    header.word(size);
+    if (!is64) header.u32(READ_WRITE_EXECUTE);
+    header.word(ALIGN);
+    position = roundUp(start + size);
     return start;
   });
-  return { header, positions, length: position };
+  return { header: header.done, positions, length: position };
+}
+
+function roundUp(position: number): number {
+  return Math.ceil(position / ALIGN) * ALIGN;
+}
+
+class HeaderWriter {
+  readonly done: Uint8Array;
+  readonly #view: DataView;
+  readonly #is64: boolean;
+  readonly #littleEndian: boolean;
+  #at = 0;
+
+  constructor(length: number, is64: boolean, isBigEndian: boolean) {
+    this.done = new Uint8Array(length);
+    this.#view = new DataView(this.done.buffer);
+    this.#is64 = is64;
+    this.#littleEndian = !isBigEndian;
+  }
+
+  get length(): number {
+    return this.done.length;
+  }
+
+  bytes(bytes: readonly number[]): void {
+    this.done.set(bytes, this.#at);
+    this.#at += bytes.length;
+  }
+
+  u16(value: number): void {
+    this.#view.setUint16(this.#at, value, this.#littleEndian);
+    this.#at += 2;
+  }
+
+  u32(value: number): void {
+    this.#view.setUint32(this.#at, value, this.#littleEndian);
+    this.#at += 4;
+  }
+
+  /** An address, an offset or a size: as wide as the class says. */
+  word(value: number | bigint): void {
+    if (!this.#is64) {
+      this.u32(Number(value));
+      return;
+    }
+    this.#view.setBigUint64(this.#at, BigInt(value), this.#littleEndian);
+    this.#at += 8;
+  }
 }
