@@ -111,6 +111,18 @@ const PART_BYTES = 128 << 10;
 /** How far the guest comes meanwhile. */
 const STEPS_PER_PART = 20;
 
+/** Where random bytes are, above everything that the guest touches. */
+const FREE_RAM = 2 << 20;
+
+/**
+ * Write bytes that go to and fro, each at a pace of its own: a sender that compares with anything but what it sent last
+ * takes one of them for unchanged. Returns the page.
+ */
+function toggle(ram: Uint8Array, turn: number): number {
+  for (let i = 0; i < PAGE_SIZE / 16; i++) ram[FREE_RAM + i * 16] = (turn >> (i % 4)) & 1;
+  return FREE_RAM / PAGE_SIZE;
+}
+
 /** Send `machine` in rounds of several PARTs; `run` runs the guest between two of them. */
 async function saveLive(machine: ReturnType<typeof ourMicrovm>, sink: AsyncSink, run: () => void): Promise<void> {
   const writer = new Writer();
@@ -151,25 +163,27 @@ describe.each(Object.keys(TRACKERS))("us to QEMU in rounds, writes found by %s",
     const { tracker, mark } = TRACKERS[name]();
     const machine = loaded(ourMicrovm({ ram: { tracker, ...options } }), await bootAndSendAsleep(scratch, args));
     setRunning(machine);
-    mainMemory(machine).set(noise(1 << 20, 6), 2 << 20);
+    const ram = mainMemory(machine);
+    ram.set(noise(1 << 20, 6), FREE_RAM);
     const uri = `unix:${scratch.file("theirs")}`;
     await using destination = await Qemu.start({ args, paused: true, incoming: uri });
     const sent: Uint8Array[] = [];
     using sink = await connectSink(scratch.file("theirs"), sent);
+    let turn = 0;
     await saveLive(machine, sink, () => {
-      for (const page of runGuest(mainMemory(machine), STEPS_PER_PART)) mark(page);
+      for (const page of [...runGuest(ram, STEPS_PER_PART), toggle(ram, ++turn)]) mark(page);
     });
     await destination.waitForMigration();
 
     const { saveStats } = ramOf(machine);
-    const { ram, sections } = readStream(concat(sent)).contents;
-    const parts = sections.filter(({ type }) => type === "part").map(({ length }) => length);
+    const { contents } = readStream(concat(sent));
+    const parts = contents.sections.filter(({ type }) => type === "part").map(({ length }) => length);
     expect(parts.length).toBeGreaterThan((1 << 20) / PART_BYTES + ROUNDS);
     expect(Math.max(...parts)).toBeLessThan(PART_BYTES + PAGE_SIZE + 100);
     expect(saveStats.dirtySyncs).toBe(ROUNDS + 2);
     expect(saveStats.xbzrlePages > 0).toBe(options.xbzrle);
     expect(saveStats.cacheMisses > 0).toBe(options.xbzrle);
-    expect(ram.blocks.map(({ pages }) => pages.xbzrle)).toEqual([saveStats.xbzrlePages, 0]);
+    expect(contents.ram.blocks.map(({ pages }) => pages.xbzrle)).toEqual([saveStats.xbzrlePages, 0]);
     expect(await memoryProblems(destination, machine, scratch)).toEqual([]);
     await destination.cont();
     await destination.expectGuestRuns(2);
