@@ -50,6 +50,9 @@ export class SaveVM {
     const { onlyMigratable } = options;
     this.registry = new StateRegistry(onlyMigratable === undefined ? {} : { onlyMigratable });
     this.#ram = new RamHandler(this.blocks, {
+      // The machine stands still, so nothing is gained by cutting RAM into sections by the clock; and the same state
+      // gives the same bytes every time.
+      maxPartMs: Infinity,
       ...(capabilities.has("compress") ? { compress: 1 } : {}),
       ...options.ram,
       pageSize,
