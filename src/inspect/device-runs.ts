@@ -76,7 +76,11 @@ export class DeviceRuns {
   }
 
   #tail(window: Uint8Array, context: DelimitContext, packaged: boolean): DeviceRun {
-    if (packaged) return this.#accept(delimitTail(window, context, () => true));
+    if (packaged) {
+      // Bytes behind the end of a package are the last thing to believe.
+      const whole = delimitTail(window, context, (at) => at >= window.length - 1);
+      return this.#accept(whole.error === null ? whole : delimitTail(window, context, () => true));
+    }
     const description = this.#description.findAhead(window, context.offset);
     if (description !== null) {
       return this.#accept(delimitTail(window, context, (at) => at === description - 1));
