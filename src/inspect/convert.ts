@@ -12,7 +12,6 @@ import type { Writer } from "../stream/writer.js";
 import { isZero } from "./byte-comparer.js";
 import { configurationOptions } from "./configuration-options.js";
 import { formatDescription } from "./description.js";
-import { encodeFields } from "./device-codec.js";
 import type { StoredBlock } from "./page-store.js";
 import type { ScannedBlock } from "./ram-content.js";
 import type { ScannedDevice, ScanResult, SectionRecord } from "./scan-result.js";
@@ -103,12 +102,15 @@ function* writeRamContent(writer: Writer, scan: ScanResult, options: ConvertOpti
   const section = scan.sections.find(({ idstr }) => idstr === "ram");
   if (section === undefined || scan.ram === null) return;
   const records = new RamRecordWriter(writer);
-  writeSectionHeader(writer, "part", headerOf(section));
-  const encoder = options.xbzrle === true ? new SparseEncoder(scan.ram.pageSize) : null;
-  for (const block of scan.ram.blocks) yield* writePages(records, block, scan.ram.pageSize, encoder);
-  records.eos();
-  if (section.footer) writeSectionFooter(writer, section.id);
-  yield;
+  // Without a page to send, QEMU has no round.
+  if (scan.ram.blocks.some(({ content }) => content !== null && content.received > 0)) {
+    writeSectionHeader(writer, "part", headerOf(section));
+    const encoder = options.xbzrle === true ? new SparseEncoder(scan.ram.pageSize) : null;
+    for (const block of scan.ram.blocks) yield* writePages(records, block, scan.ram.pageSize, encoder);
+    records.eos();
+    if (section.footer) writeSectionFooter(writer, section.id);
+    yield;
+  }
   for (const { command } of scan.commands) if (KEPT_COMMANDS.has(command.name)) writeCommand(writer, command);
   writeSectionHeader(writer, "end", headerOf(section));
   records.eos();
@@ -140,15 +142,14 @@ function* writePages(
   yield;
 }
 
-function writeDevice(writer: Writer, { section, body, described, fields, isTail }: ScannedDevice): void {
+function writeDevice(writer: Writer, { section, body, isTail }: ScannedDevice): void {
   const header = headerOf(section);
   if (body === null || section.idstr === null) {
     const details = { offset: section.offset, hint: "Raise the ceiling deviceBytes" };
     throw new StreamError("UNDELIMITED", `Convert section ${section.id}: its content is not at hand`, details);
   }
   writeSectionHeader(writer, section.type, header);
-  if (described !== null && fields !== null) encodeFields(writer, described.state, fields);
-  else writer.bytes(body);
+  writer.bytes(body);
   if (section.footer && !isTail) writeSectionFooter(writer, section.id);
 }
 

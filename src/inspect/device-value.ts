@@ -76,6 +76,9 @@ function isList(value: DeviceValue | undefined): value is readonly DeviceValue[]
 }
 
 function isSame(a: DeviceValue | undefined, b: DeviceValue | undefined): boolean {
+  // Numbers of 32 and of 64 bits, if two releases disagree on the width.
+  if (typeof a === "bigint" && typeof b === "number") return a === BigInt(b);
+  if (typeof a === "number" && typeof b === "bigint") return BigInt(a) === b;
   if (!(a instanceof Uint8Array) || !(b instanceof Uint8Array)) return a === b;
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

@@ -23,6 +23,7 @@ const uart = { name: "uart", body: Uint8Array.of(1, 2), fields: [{ name: "r", ar
 
 describe("convertToStream", () => {
   test.each([
+    "none",
     "microvm",
     "isapc",
     "pc",

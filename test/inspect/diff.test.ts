@@ -77,6 +77,16 @@ describe("diffScans: devices", () => {
     expect(text({ devices: [blob("rtc", 5)] }, b)).toEqual(['device "rtc" instance 0', "  version: 1 -> 2"]);
   });
 
+  test("a field that became wider: its value is compared", () => {
+    const sized = (size: number, value: number): ToyDevice => ({
+      name: "timer",
+      body: new Uint8Array(size).fill(value, size - 1),
+      fields: [{ name: "count", type: `uint${8 * size}`, size }],
+    });
+    expect(isEqual(diff({ devices: [sized(4, 5)] }, { devices: [sized(8, 5)] }))).toBe(true);
+    expect(isEqual(diff({ devices: [sized(8, 5)] }, { devices: [sized(4, 6)] }))).toBe(false);
+  });
+
   test("a description on one side only: bytes are compared", () => {
     const plain = blob("uart", 1, 2, 3, 4);
     expect(isEqual(diff({ devices: [uart(1, 2, 3, 4)] }, { devices: [plain] }))).toBe(true);
