@@ -133,6 +133,13 @@ describe("sections", () => {
     expect(versions).toEqual([2, 2]);
   });
 
+  it("handlers are not asked about a version above their own", () => {
+    const { registry, log } = machine();
+    const { error } = load("01000000070161" + "00000000" + "00000006" + "01" + "00", bare, registry);
+    expect(error).toMatchObject({ code: "VERSION_TOO_NEW", offset: 8, section: { idstr: "a", version: 6 } });
+    expect(log).not.toContain("a.loadState");
+  });
+
   it("a START that is refused where RAM came another way has announced its id: QEMU notes it before it refuses", () => {
     const { registry } = machine();
     const session = new LoadSession(registry, { ...bare, refuseLiveState: true });
