@@ -59,7 +59,15 @@ export class BodyReader {
 
   /** Pass over `n` bytes. */
   *skip(n: number): Decode<void> {
-    for (let left = n; left > 0;) left -= (yield* this.#take(Math.min(left, STEP))).length;
+    for (let left = n; left > 0;) {
+      if (this.#chunks !== null) left -= (yield* this.#take(Math.min(left, STEP))).length;
+      else {
+        // Nothing is kept any more, so nothing need be copied.
+        if (!this.#reader.has(1)) yield 1;
+        left -= this.#reader.advance(left);
+        this.#onProgress();
+      }
+    }
   }
 
   *#take(n: number): Decode<Uint8Array> {
