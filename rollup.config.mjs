@@ -175,6 +175,11 @@ export default async function configure() {
       plugins: [kernels({ embed: false }), script()],
       external,
     },
-    { input: { index: "src/index.ts", node: "src/node.ts" }, output, plugins: [dts(), olderTypes()], external },
+    {
+      input: { index: "src/index.ts", node: "src/node.ts" },
+      output: { ...output, chunkFileNames: "chunks/[name].d.ts" },
+      plugins: [dts(), olderTypes()],
+      external,
+    },
   ];
 }
