@@ -139,7 +139,10 @@ function* loadArray(
   const held = containerOf(field, draft);
   checkRoom(field, held, start + n, max === null ? null : start + max);
   if (wire.nullable) return yield* loadScalarPointers(reader, field, codec, held as ArrayLike<unknown>, n);
-  if (codec.load !== undefined) return yield* loadVariable(reader, codec.load, held as ArrayLike<unknown>, start, n);
+  const load = codec.load?.bind(codec);
+  if (load !== undefined) {
+    return yield* loadVariable((i) => load(reader, () => (held as ArrayLike<unknown>)[start + i]), n);
+  }
   const list = codec.list?.(n) ?? new Array<unknown>(n);
   const step = Math.max(1, Math.floor(STEP / codec.size));
   let done = 0;
@@ -156,18 +159,11 @@ function* loadArray(
   return list;
 }
 
-function* loadVariable(
-  reader: Reader,
-  load: NonNullable<Codec<unknown>["load"]>,
-  held: ArrayLike<unknown>,
-  start: number,
-  n: number,
-): Decode<unknown[]> {
+function* loadVariable(load: (i: number) => Decode<unknown>, n: number): Decode<unknown[]> {
   const list: unknown[] = [];
-  while (list.length < n) {
-    const i = list.length;
+  for (let i = 0; i < n; i++) {
     try {
-      list.push(yield* load(reader, () => held[start + i]));
+      list.push(yield* load(i));
     } catch (error) {
       throw atField(error, `[${i}]`);
     }

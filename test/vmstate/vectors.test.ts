@@ -168,8 +168,9 @@ function valueOf(field: VectorField, value: unknown, blank: boolean): unknown {
     const bytes = fromHex(typeof value === "string" ? value : "00".repeat(field.size ?? 0));
     return blank ? new Uint8Array(bytes.length) : bytes;
   }
-  if (type === "timer")
-    return blank || value === undefined || String(value).startsWith("-1") ? null : BigInt(value as string);
+  if (type === "timer") {
+    return blank || typeof value !== "string" || value.startsWith("-1") ? null : BigInt(value);
+  }
   if (type === "CPU_Double_U") {
     const { upper, lower } = value as { upper: string; lower: string };
     return blank ? 0n : (BigInt(upper) << 32n) | BigInt(lower);
