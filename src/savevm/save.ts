@@ -170,8 +170,29 @@ export class SaveSession {
         ({ handlers }, context) => handlers.saveLiveCompletePrecopy?.(context) ?? nothing(),
       );
     }
-    if (!iterableOnly) yield* this.#completeDevices(writer, inactivate);
+    if (!iterableOnly) yield* this.completeDevices(writer, inactivate);
     yield;
+  }
+
+  /**
+   * Devices, EOF and the description, without END sections: how {@link completePrecopy} ends, and how a background
+   * snapshot does (qemu_savevm_state_complete_precopy_non_iterable).
+   */
+  *completeDevices(writer: Writer, inactivate?: CompleteOptions["inactivate"]): Encode<void> {
+    yield* this.#writePhase("devices", writer, null);
+    if (inactivate !== undefined) yield* runHook(inactivate, "Inactivate the machine's disks");
+    // After the switchover the stream goes on.
+    if (this.#inPostcopy) return;
+    writer.u8(QEMU_VM_EOF);
+    const json = this.#json;
+    if (json === null) return;
+    this.#json = null;
+    json.endArray();
+    json.endObject();
+    const text = new TextEncoder().encode(json.toString());
+    writer.u8(QEMU_VM_VMDESCRIPTION);
+    writer.u32(text.length);
+    writer.reference(text);
   }
 
   /** END of whatever was sent after the switchover, and EOF. */
@@ -282,23 +303,6 @@ export class SaveSession {
     );
     yield;
     return finished;
-  }
-
-  *#completeDevices(writer: Writer, inactivate: CompleteOptions["inactivate"]): Encode<void> {
-    yield* this.#writePhase("devices", writer, null);
-    if (inactivate !== undefined) yield* runHook(inactivate, "Inactivate the machine's disks");
-    // After the switchover the stream goes on.
-    if (this.#inPostcopy) return;
-    writer.u8(QEMU_VM_EOF);
-    const json = this.#json;
-    if (json === null) return;
-    this.#json = null;
-    json.endArray();
-    json.endObject();
-    const text = new TextEncoder().encode(json.toString());
-    writer.u8(QEMU_VM_VMDESCRIPTION);
-    writer.u32(text.length);
-    writer.reference(text);
   }
 
   /** Run a phase that writes: `body` is the hook of a live handler; devices and old-style state write themselves. */

@@ -208,6 +208,17 @@ describe("iterate", () => {
   });
 });
 
+describe("completeDevices", () => {
+  it("devices and EOF, and no END: how a background snapshot ends", () => {
+    const { registry } = two();
+    registry.register(device("d"), { v: 5 });
+    const session = new SaveSession(registry, bare);
+    expect(written((writer) => session.completeDevices(writer)).hex).toBe(
+      "04000000020164" + "00000000" + "00000003" + "0500",
+    );
+  });
+});
+
 describe("completePrecopy", () => {
   const complete = (session: SaveSession, options = {}) =>
     written((writer) => session.completePrecopy(writer, options)).hex;
