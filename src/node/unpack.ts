@@ -41,7 +41,7 @@ const LONGEST_MAGIC = 16;
 
 /**
  * The stream inside the input.
- * @throws StreamError UNSUPPORTED for what cannot be read, TRUNCATED; ChannelError
+ * @throws StreamError UNSUPPORTED for what cannot be read, TRUNCATED in a libvirt header; ChannelError
  */
 export async function unwrap(input: AsyncSource): Promise<AsyncSource> {
   let source = input;
@@ -123,9 +123,10 @@ function gunzip(packed: AsyncSource): AsyncSource {
 
 function gzipError(cause: unknown): Error {
   if (isMigrationError(cause)) return cause;
-  const code = (cause as { code?: unknown }).code;
-  if (code === "Z_BUF_ERROR") return new StreamError("TRUNCATED", "Unpack gzip: the input ends early", { cause });
-  return new ChannelError("CHANNEL_FAILED", "Unpack gzip: the data is corrupt", { cause });
+  // Not TRUNCATED: to whoever reads the stream, that is the end of the stream, which may be harmless.
+  const isCut = (cause as { code?: unknown }).code === "Z_BUF_ERROR";
+  const problem = isCut ? "the input ends early" : "the data is corrupt";
+  return new ChannelError("CHANNEL_FAILED", `Unpack gzip: ${problem}`, { cause });
 }
 
 async function skipLibvirtHeader(source: Peeked): Promise<AsyncSource> {

@@ -1,0 +1,33 @@
+/** The whole command line, run in this process: what is printed, and the exit status. */
+import { vi } from "vitest";
+import { runCommandLine } from "../../src/cli/program.js";
+
+export interface Ran {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Run `savevm` with these arguments. */
+export async function runSavevm(...args: readonly string[]): Promise<Ran> {
+  const printed = { out: "", err: "" };
+  const take = (stream: "out" | "err") => (text: string | Uint8Array) => {
+    printed[stream] += typeof text === "string" ? text : Buffer.from(text).toString("latin1");
+    return true;
+  };
+  const spies = [
+    vi.spyOn(process.stdout, "write").mockImplementation(take("out")),
+    vi.spyOn(process.stderr, "write").mockImplementation(take("err")),
+  ];
+  const before = process.exitCode;
+  let status = 0;
+  try {
+    process.exitCode = 0;
+    await runCommandLine(["node", "savevm", ...args]);
+    status = process.exitCode as unknown as number;
+  } finally {
+    process.exitCode = before;
+    for (const spy of spies) spy.mockRestore();
+  }
+  return { status, ...printed };
+}
