@@ -20,14 +20,16 @@ export async function runSavevm(...args: readonly string[]): Promise<Ran> {
     vi.spyOn(process.stderr, "write").mockImplementation(take("err")),
   ];
   const before = process.exitCode;
-  let status = 0;
   try {
     process.exitCode = 0;
     await runCommandLine(["node", "savevm", ...args]);
-    status = process.exitCode as unknown as number;
+    return { status: exitStatus(), ...printed };
   } finally {
     process.exitCode = before;
     for (const spy of spies) spy.mockRestore();
   }
-  return { status, ...printed };
+}
+
+function exitStatus(): number {
+  return Number(process.exitCode ?? 0);
 }
