@@ -122,6 +122,14 @@ describe("savevm convert", () => {
     expect(readdirSync(folder).sort()).toEqual(["bad", "out"]);
   });
 
+  test("a page that is missing, found when the output is open: what was there stays", async () => {
+    const gap = compose({ blocks: [{ name: "ram0", length: PAGE }], devices: [uart(1)] });
+    const args = ["convert", file("gap", gap), file("out", Uint8Array.of(1)), "--to", "stream"];
+    expect(await runCli(...args)).toMatchObject({ status: 1 });
+    expect(Array.from(readFileSync(path("out")))).toEqual([1]);
+    expect(readdirSync(folder).sort()).toEqual(["gap", "out"]);
+  });
+
   test("a command that fails: the peer's fault", async () => {
     expect(await runCli("convert", file("a", toy(1, 2)), "exec:exit 3", "--to", "stream")).toMatchObject({ status: 3 });
   });
