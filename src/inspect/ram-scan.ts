@@ -32,6 +32,8 @@ export class RamScan {
   #pageSize: number | null;
   #pageSizes = 0;
   #withAddress: boolean | null = null;
+  /** The destination runs: pages come one whole host page at a time. */
+  #inPostcopy = false;
   #reader: Reader | null = null;
   #records: RamRecordReader<ScannedBlock> | null = null;
   content: RamContent | null = null;
@@ -48,11 +50,6 @@ export class RamScan {
     return this.#pageSize;
   }
 
-  /** The destination runs from here on: pages come one whole host page at a time. */
-  set inPostcopy(on: boolean) {
-    if (this.#records !== null) this.#records.inPostcopy = on;
-  }
-
   /** Learn from the configuration section; null when the stream has none. */
   configure({ targetPageBits, capabilities }: Configuration): void {
     this.#withAddress = capabilities.includes("x-ignore-shared");
@@ -65,7 +62,10 @@ export class RamScan {
       this.#pageSizes = command.ram.pageSizes;
       this.#learnPageSize(command.ram.targetPageSize);
     } else if (command.name === "POSTCOPY_RAM_DISCARD") this.content?.discard(command.block, command.ranges);
-    else if (command.name === "POSTCOPY_LISTEN") this.inPostcopy = true;
+    else if (command.name === "POSTCOPY_LISTEN") {
+      this.#inPostcopy = true;
+      if (this.#records !== null) this.#records.inPostcopy = true;
+    }
   }
 
   /** Read one section body. */
@@ -121,6 +121,7 @@ export class RamScan {
       });
     } else this.content.pageSize = pageSize;
     this.#records = new RamRecordReader(this.content, { pageSize, ignoreShared: this.#withAddress === true });
+    this.#records.inPostcopy = this.#inPostcopy;
   }
 
   #listNamesPageSize(): boolean {

@@ -1,3 +1,5 @@
+import { isMigrationError } from "../errors.js";
+import { inflatePage } from "../ram/compression.js";
 import {
   QEMU_VM_SECTION_END,
   QEMU_VM_SECTION_FOOTER,
@@ -198,11 +200,24 @@ function tryPages({ window, ended, blocks, id }: PageTrial, page: number): numbe
       else if (kind === RAM_SAVE_FLAG_XBZRLE) {
         if (trial.u8() !== 1) return start;
         trial.skip(trial.u16());
-      } else trial.skip(trial.u32());
+      } else {
+        const length = trial.u32();
+        trial.skip(length);
+        if (!unpacksTo(trial.bytes.subarray(trial.at - length, trial.at), page)) return start;
+      }
     }
   } catch (error) {
     if (!(error instanceof WindowEnd)) throw error;
     return ended ? start : Infinity;
+  }
+}
+function unpacksTo(data: Uint8Array, page: number): boolean {
+  try {
+    inflatePage(data, page);
+    return true;
+  } catch (error) {
+    if (!isMigrationError(error)) throw error;
+    return false;
   }
 }
 const PAGE_KINDS: ReadonlySet<number> = new Set([
