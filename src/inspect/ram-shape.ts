@@ -120,7 +120,16 @@ function tryList(trial: Trial, withAddress: boolean, pageSizes: number): ListSha
     if (namesPageSize(trial.bytes, trial.at, pageSizes)) trial.skip(8);
     if (withAddress) trial.skip(8);
   }
-  return { withAddress, blocks, length: trial.at };
+  const length = trial.at;
+  return beginsRecord(trial) ? { withAddress, blocks, length } : null;
+}
+
+/** False for a multiple of the smallest page, such as the address of a block: a record has flags there. */
+function beginsRecord(trial: Trial): boolean {
+  if (trial.left < 8) return true;
+  const high = trial.u32();
+  const low = trial.u32();
+  return (low & (SMALLEST_PAGE - 1)) !== 0 || (high === 0 && low === RAM_SAVE_FLAG_MULTIFD_FLUSH);
 }
 
 /**
