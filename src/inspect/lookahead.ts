@@ -1,5 +1,4 @@
-import { isMigrationError } from "../errors.js";
-import type { Decode } from "../stream/drive.js";
+import { hasMore, type Decode } from "../stream/drive.js";
 import type { Reader } from "../stream/reader.js";
 
 export interface Lookahead {
@@ -11,13 +10,8 @@ export interface Lookahead {
 
 /** Wait for `n` unread bytes, or for the end of the stream. Valid until the reader is used again. */
 export function* lookahead(reader: Reader, n: number): Decode<Lookahead> {
-  let ended = false;
-  try {
-    if (!reader.has(n)) yield n;
-  } catch (error) {
-    if (!isMigrationError(error, "TRUNCATED")) throw error;
-    ended = true;
-    reader.has(reader.available);
-  }
+  const ended = !(yield* hasMore(reader, n));
+  // Joins what is left.
+  if (ended) reader.has(reader.available);
   return { window: reader.window(), ended };
 }

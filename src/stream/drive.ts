@@ -1,4 +1,4 @@
-import { ChannelError, StreamError } from "../errors.js";
+import { ChannelError, StreamError, isMigrationError } from "../errors.js";
 import type { Reader } from "./reader.js";
 import type { AsyncSink, AsyncSource, SyncSink, SyncSource } from "./io.js";
 import type { Writer } from "./writer.js";
@@ -203,13 +203,13 @@ export function* decodeWithin<T>(decode: Decode<T>, reader: Reader): Decode<T> {
   return step.value;
 }
 
-/** True when one more byte has come, false at the end of the stream: the one place where the end is no error. */
-export function* hasMore(reader: Reader): Decode<boolean> {
+/** True when `n` more bytes have come, false if the stream ends before: the one place where the end is no error. */
+export function* hasMore(reader: Reader, n = 1): Decode<boolean> {
   try {
-    if (!reader.has(1)) yield 1;
+    if (!reader.has(n)) yield n;
     return true;
   } catch (error) {
-    if (error instanceof StreamError && error.code === "TRUNCATED") return false;
+    if (isMigrationError(error, "TRUNCATED")) return false;
     throw error;
   }
 }

@@ -1,7 +1,7 @@
-import { SectionError, StateError, addContext, isMigrationError } from "../errors.js";
+import { SectionError, StateError, addContext } from "../errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../limits.js";
 import { QEMU_VM_SUBSECTION } from "../stream/constants.js";
-import type { Decode } from "../stream/drive.js";
+import { hasMore, type Decode } from "../stream/drive.js";
 import type { Reader } from "../stream/reader.js";
 import { atField, runHook, wrapHookError } from "./access.js";
 import { DraftRun, type Draft, type Layer } from "./draft.js";
@@ -131,11 +131,11 @@ function exists(field: AnyField, draft: Draft, version: number): boolean {
 function* loadSubsections(run: LoadRun, { state, wireName }: Layout, draft: Draft): Decode<void> {
   const { reader } = run;
   for (;;) {
-    if (!(yield* available(reader, 1)) || reader.peekU8() !== QEMU_VM_SUBSECTION) return;
-    if (!(yield* available(reader, 2))) return;
+    if (!(yield* hasMore(reader, 1)) || reader.peekU8() !== QEMU_VM_SUBSECTION) return;
+    if (!(yield* hasMore(reader, 2))) return;
     const length = reader.peekU8(1);
     if (length < wireName.length + 1) return;
-    if (!(yield* available(reader, 2 + length))) return;
+    if (!(yield* hasMore(reader, 2 + length))) return;
     if (!wireName.every((byte, i) => reader.peekU8(2 + i) === byte)) return;
     const name = reader.peekText(2, length);
     const start = reader.offset;
@@ -151,16 +151,5 @@ function* loadSubsections(run: LoadRun, { state, wireName }: Layout, draft: Draf
     } catch (error) {
       throw addContext(error, { offset: start });
     }
-  }
-}
-
-/** As many bytes have come, or the stream ends before: the probe looks ahead and may find nothing. */
-function* available(reader: Reader, n: number): Decode<boolean> {
-  try {
-    if (!reader.has(n)) yield n;
-    return true;
-  } catch (error) {
-    if (isMigrationError(error, "TRUNCATED")) return false;
-    throw error;
   }
 }
