@@ -47,6 +47,16 @@ export function createAtomically(path: string): AtomicFile {
   };
 }
 
+/**
+ * Open a file to write at an offset: what is before it stays, so there is nothing to put in place at the end.
+ * @throws the errors of node:fs
+ */
+export function openInPlace(path: string): AtomicFile {
+  const fd = openSync(path, "r+");
+  const close = (): void => closeSync(fd);
+  return { fd, isRegular: true, commit: close, discard: close };
+}
+
 function statOf(path: string): Stats | null {
   return statSync(path, { throwIfNoEntry: false }) ?? null;
 }

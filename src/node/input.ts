@@ -4,6 +4,7 @@ import { createServer, type Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { ChannelError } from "../errors.js";
 import type { AsyncSource } from "../stream/io.js";
+import { channelFailed } from "./failure.js";
 import { parseUri, type Uri } from "./uri.js";
 
 /** A source of bytes with a size, if that is known, and something to release. */
@@ -41,17 +42,12 @@ export async function openInput(uri: string | Uri): Promise<Input> {
   }
 }
 
-function failed(action: string, cause: unknown): ChannelError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new ChannelError("CHANNEL_FAILED", `${action}: ${reason}`, { cause });
-}
-
 function openFile(path: string, offset: number): Input {
   let fd: number;
   try {
     fd = openSync(path, "r");
   } catch (cause) {
-    throw failed(`Open ${path}`, cause);
+    throw channelFailed(`Open ${path}`, cause);
   }
   const stat = fstatSync(fd);
   if (stat.isDirectory()) {
@@ -69,7 +65,7 @@ function openFile(path: string, offset: number): Input {
       try {
         n = readSync(fd, chunk, 0, CHUNK, position);
       } catch (cause) {
-        throw failed(`Read ${path}`, cause);
+        throw channelFailed(`Read ${path}`, cause);
       }
       position += n;
       return n === 0 ? null : chunk.subarray(0, n);
@@ -94,7 +90,7 @@ export function streamInput(
         const { done, value } = await iterator.next();
         return done === true ? null : value;
       } catch (cause) {
-        throw failed(`Read ${name}`, cause);
+        throw channelFailed(`Read ${name}`, cause);
       }
     },
     async close() {
@@ -126,7 +122,7 @@ function openCommand(command: string): Input {
       const chunk = await input.read();
       if (chunk !== null) return chunk;
       const problem = await exited;
-      if (problem !== null) throw failed(`Read ${name}`, problem);
+      if (problem !== null) throw channelFailed(`Read ${name}`, problem);
       return null;
     },
   };
@@ -144,7 +140,7 @@ function removeSocket(path: string): void {
 function accept(address: { path: string } | { port: number; host: string }, name: string): Promise<Input> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once("error", (cause) => reject(failed(`Listen on ${name}`, cause)));
+    server.once("error", (cause) => reject(channelFailed(`Listen on ${name}`, cause)));
     server.once("connection", (socket: Socket) => {
       server.close();
       resolve(streamInput(socket, name));

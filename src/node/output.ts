@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
-import { closeSync, openSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { finished } from "node:stream/promises";
 import type { Writable } from "node:stream";
-import { ChannelError } from "../errors.js";
 import type { AsyncSink } from "../stream/io.js";
-import { createAtomically, type AtomicFile } from "./atomic-file.js";
+import { createAtomically, openInPlace, type AtomicFile } from "./atomic-file.js";
+import { channelFailed } from "./failure.js";
 import { parseUri } from "./uri.js";
 
 /** A sink that must be closed: only then has everything arrived. */
@@ -35,17 +35,12 @@ export async function openOutput(uri: string): Promise<Output> {
   }
 }
 
-function failed(action: string, cause: unknown): ChannelError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new ChannelError("CHANNEL_FAILED", `${action}: ${reason}`, { cause });
-}
-
 function openFile(path: string, offset: number): Output {
   let file: AtomicFile;
   try {
     file = offset === 0 ? createAtomically(path) : openInPlace(path);
   } catch (cause) {
-    throw failed(`Open ${path}`, cause);
+    throw channelFailed(`Open ${path}`, cause);
   }
   // A pipe has no positions.
   let position = offset === 0 ? null : offset;
@@ -57,7 +52,7 @@ function openFile(path: string, offset: number): Output {
           done += n;
           if (position !== null) position += n;
         } catch (cause) {
-          throw failed(`Write ${path}`, cause);
+          throw channelFailed(`Write ${path}`, cause);
         }
       }
     },
@@ -65,20 +60,13 @@ function openFile(path: string, offset: number): Output {
       try {
         file.commit();
       } catch (cause) {
-        throw failed(`Write ${path}`, cause);
+        throw channelFailed(`Write ${path}`, cause);
       }
     },
     async abort() {
       file.discard();
     },
   };
-}
-
-/** An offset is a place in a file that holds something else before it. */
-function openInPlace(path: string): AtomicFile {
-  const fd = openSync(path, "r+");
-  const close = (): void => closeSync(fd);
-  return { fd, isRegular: true, commit: close, discard: close };
 }
 
 function streamOutput(
@@ -90,7 +78,7 @@ function streamOutput(
   let failure: Error | null = null;
   stream.on("error", (error) => (failure ??= error));
   const check = (): void => {
-    if (failure !== null) throw failed(`Write ${name}`, failure);
+    if (failure !== null) throw channelFailed(`Write ${name}`, failure);
   };
   return {
     async write(chunk) {
@@ -103,7 +91,7 @@ function streamOutput(
       try {
         await finish();
       } catch (cause) {
-        throw failed(`Write ${name}`, cause);
+        throw channelFailed(`Write ${name}`, cause);
       }
     },
     async abort() {
@@ -114,7 +102,7 @@ function streamOutput(
 
 function openSocket(socket: Socket, name: string): Promise<Output> {
   return new Promise((resolve, reject) => {
-    socket.once("error", (cause) => reject(failed(`Connect to ${name}`, cause)));
+    socket.once("error", (cause) => reject(channelFailed(`Connect to ${name}`, cause)));
     socket.once("connect", () => {
       const finish = async (): Promise<void> => {
         socket.resume();

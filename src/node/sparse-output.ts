@@ -1,6 +1,6 @@
-import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
-import { ChannelError } from "../errors.js";
-import { createAtomically, type AtomicFile } from "./atomic-file.js";
+import { ftruncateSync, writeSync } from "node:fs";
+import { createAtomically, openInPlace, type AtomicFile } from "./atomic-file.js";
+import { channelFailed } from "./failure.js";
 import { parseUri, UriError, type Uri } from "./uri.js";
 
 /** Bytes with holes: what is not written reads as zeros. Positions must not go back. */
@@ -27,8 +27,7 @@ export function openSparse(uri: string): SparseOutput {
     try {
       return action();
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new ChannelError("CHANNEL_FAILED", `Write ${name}: ${reason}`, { cause });
+      throw channelFailed(`Write ${name}`, cause);
     }
   };
   const file = guarded(() => openTarget(parsed));
@@ -64,10 +63,7 @@ export function openSparse(uri: string): SparseOutput {
 
 function openTarget(uri: Uri & { kind: "file" | "stdio" }): AtomicFile {
   if (uri.kind === "stdio") return { fd: 1, isRegular: false, commit: () => undefined, discard: () => undefined };
-  if (uri.offset === 0) return createAtomically(uri.path);
-  const fd = openSync(uri.path, "r+");
-  const close = (): void => closeSync(fd);
-  return { fd, isRegular: true, commit: close, discard: close };
+  return uri.offset === 0 ? createAtomically(uri.path) : openInPlace(uri.path);
 }
 
 /** A pipe without a reader in time says EAGAIN; there is nothing to do but to try again. */
