@@ -48,7 +48,13 @@ describe("package.json", () => {
   });
 
   it("exports these entries and no others", () => {
-    expect(Object.keys(manifest.exports)).toEqual([".", "./node", "./kernels.wasm", "./package.json"]);
+    expect(Object.keys(manifest.exports)).toEqual([
+      ".",
+      "./node",
+      "./kernels.wasm",
+      "./kernels.shared.wasm",
+      "./package.json",
+    ]);
     expect(manifest.exports["."]).toHaveProperty("workerd");
   });
 
