@@ -1,7 +1,7 @@
 import type { Arena } from "../kernels/index.js";
 import type { RAMBlock } from "./block.js";
 import { GuestMemory, type LinearMemory } from "./guest-memory.js";
-import { bitmapBytes, type PageBitmap } from "./page-bitmap.js";
+import type { PageBitmap } from "./page-bitmap.js";
 
 /** What a tracker gets to work with during one save. */
 export interface TrackingContext {
@@ -261,9 +261,4 @@ class ScanTracker implements DirtyTracker {
     }
     return added;
   }
-}
-
-/** Bytes of a bitmap that the emulator fills for a block of `length` bytes. */
-export function markBytes(length: number, pageSize: number): number {
-  return bitmapBytes(length / pageSize);
 }

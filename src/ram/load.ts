@@ -56,7 +56,7 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
     return this.#inPostcopy;
   }
 
-  /** Postcopy was announced: what the memory held before is forgotten, and lengths are settled. */
+  /** Postcopy was announced (POSTCOPY_ADVISE): the block list names the page sizes that differ from the host's. */
   advise(): void {
     this.#advised = true;
   }

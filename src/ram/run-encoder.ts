@@ -32,6 +32,8 @@ const OUTPUT = 256 << 10;
 /** Pages of one run, at most. */
 const RUN_PAGES = 256;
 const MIN_SCRATCH = 8 << 10;
+/** {@link RESULT_BYTES}, rounded so that what follows begins on a word. */
+const RESULT_ROOM = 32;
 
 /** Room for the longest record there is: word, name, lengths, and a page that zlib could not make smaller. */
 export function recordBytes(pageSize: number): number {
@@ -82,52 +84,60 @@ export class RunEncoders {
   }
 }
 
-/** Mark the first `count` bits: the kernel takes the bits of the pages it writes. */
-function markAll(heap: Uint8Array, bitmap: number, count: number): void {
-  heap.fill(0xff, bitmap, bitmap + Math.ceil(count / 8));
+/** Where the kernel that encodes runs works. Addresses are in the memory of the kernels. */
+interface RunSite {
+  readonly kernels: Kernels;
+  readonly output: PageOutput;
+  readonly pageSize: number;
+  /** {@link RUN_PAGES} bits. */
+  readonly bitmap: number;
+  /** {@link RESULT_BYTES} bytes. */
+  readonly result: number;
+}
+
+/** Encode a whole run whose pages are at the address `ram`. */
+function encodeRun(site: RunSite, ram: number, { block, first, count, continues }: PageRun, stats: RamStats): void {
+  const { kernels, output, pageSize, bitmap, result } = site;
+  // The kernel takes the bits of the pages it writes.
+  output.heap().fill(0xff, bitmap, bitmap + Math.ceil(count / 8));
+  const done = kernels.encodePages({
+    ram,
+    pageSize,
+    blockPage: first,
+    bitmap,
+    first: 0,
+    end: count,
+    name: continues ? 0 : output.name(block),
+    out: output.at,
+    outEnd: output.end,
+    result,
+  });
+  output.advance(done.bytes);
+  stats.zeroPages += done.zeroPages;
+  stats.normalPages += done.normalPages;
 }
 
 /** Copies a run into the arena and encodes there. */
 class CopyEncoder implements RunEncoder {
   readonly output: PageOutput;
   readonly maxPages: number;
-  readonly #kernels: Kernels;
-  readonly #pageSize: number;
+  readonly #site: RunSite;
   readonly #window: number;
-  readonly #bitmap: number;
-  readonly #result: number;
 
   constructor(arena: Arena, output: PageOutput, pageSize: number) {
     this.output = output;
-    this.#pageSize = pageSize;
     this.maxPages = Math.max(1, Math.min(RUN_PAGES, (128 << 10) / pageSize));
-    this.#kernels = arena.kernels;
     this.#window = arena.reserve("copied pages", this.maxPages * pageSize).address;
-    this.#bitmap = arena.reserve("bitmap of a run", RUN_PAGES / 8).address;
-    this.#result = arena.reserve("result", RESULT_BYTES).address;
+    const bitmap = arena.reserve("bitmap of a run", RUN_PAGES / 8).address;
+    const result = arena.reserve("result", RESULT_BYTES).address;
+    this.#site = { kernels: arena.kernels, output, pageSize, bitmap, result };
   }
 
-  encode({ block, first, count, continues }: PageRun, stats: RamStats): void {
-    const { output } = this;
-    const pageSize = this.#pageSize;
-    const heap = output.heap();
-    heap.set(block.memory.view(first * pageSize, count * pageSize), this.#window);
-    markAll(heap, this.#bitmap, count);
-    const done = this.#kernels.encodePages({
-      ram: this.#window,
-      pageSize,
-      blockPage: first,
-      bitmap: this.#bitmap,
-      first: 0,
-      end: count,
-      name: continues ? 0 : output.name(block),
-      out: output.at,
-      outEnd: output.end,
-      result: this.#result,
-    });
-    output.advance(done.bytes);
-    stats.zeroPages += done.zeroPages;
-    stats.normalPages += done.normalPages;
+  encode(run: PageRun, stats: RamStats): void {
+    const { block, first, count } = run;
+    const { pageSize } = this.#site;
+    this.output.heap().set(block.memory.view(first * pageSize, count * pageSize), this.#window);
+    encodeRun(this.#site, this.#window, run, stats);
   }
 }
 
@@ -135,42 +145,22 @@ class CopyEncoder implements RunEncoder {
 class InPlaceEncoder implements RunEncoder {
   readonly output: PageOutput;
   readonly maxPages = RUN_PAGES;
-  readonly #kernels: Kernels;
-  readonly #pageSize: number;
-  readonly #bitmap: number;
-  readonly #result: number;
+  readonly #site: RunSite;
 
   constructor(kernels: Kernels, scratch: { offset: number; length: number }, pageSize: number) {
-    this.#kernels = kernels;
-    this.#pageSize = pageSize;
-    this.#result = scratch.offset;
-    this.#bitmap = this.#result + 32;
-    const name = this.#bitmap + RUN_PAGES / 8;
+    const result = scratch.offset;
+    const bitmap = result + RESULT_ROOM;
+    const name = bitmap + RUN_PAGES / 8;
     const start = name + NAME_BYTES;
     // More than a core's cache holds would only be slower.
     const length = Math.min(scratch.offset + scratch.length - start, Math.max(2 * OUTPUT, 8 * recordBytes(pageSize)));
     this.output = new PageOutput(kernels, start, length, name);
+    this.#site = { kernels, output: this.output, pageSize, bitmap, result };
   }
 
-  encode({ block, segment, first, count, continues }: PageRun, stats: RamStats): void {
-    const { output } = this;
-    const pageSize = this.#pageSize;
-    markAll(output.heap(), this.#bitmap, count);
-    const done = this.#kernels.encodePages({
-      ram: segment.address + (first * pageSize - segment.start),
-      pageSize,
-      blockPage: first,
-      bitmap: this.#bitmap,
-      first: 0,
-      end: count,
-      name: continues ? 0 : output.name(block),
-      out: output.at,
-      outEnd: output.end,
-      result: this.#result,
-    });
-    output.advance(done.bytes);
-    stats.zeroPages += done.zeroPages;
-    stats.normalPages += done.normalPages;
+  encode(run: PageRun, stats: RamStats): void {
+    const { segment, first } = run;
+    encodeRun(this.#site, segment.address + (first * this.#site.pageSize - segment.start), run, stats);
   }
 }
 

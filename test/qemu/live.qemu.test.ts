@@ -1,14 +1,7 @@
 /** Live migration over sockets: QEMU sends to us while its guest runs, and we send to QEMU while we run the guest. */
 import { describe, expect, it } from "vitest";
 import type { RAMBlock } from "../../src/ram/block.js";
-import {
-  bitmapTracker,
-  byteMapTracker,
-  hashTracker,
-  markBytes,
-  shadowTracker,
-  type DirtyTracker,
-} from "../../src/ram/dirty.js";
+import { bitmapTracker, byteMapTracker, hashTracker, shadowTracker, type DirtyTracker } from "../../src/ram/dirty.js";
 import type { RamOptions } from "../../src/ram/options.js";
 import { loadStateAsync, saveStateAsync } from "../../src/savevm/run.js";
 import { SaveSession } from "../../src/savevm/save.js";
@@ -93,7 +86,7 @@ function marked(
 
 const TRACKERS: Readonly<Record<string, () => Tracking>> = {
   "a bitmap": () => {
-    const { tracker, marks } = marked(markBytes(MEGABYTES << 20, PAGE_SIZE), bitmapTracker);
+    const { tracker, marks } = marked(RAM_PAGES / 8, bitmapTracker);
     return { tracker, mark: (page) => void (marks[page >> 3] |= 1 << (page & 7)) };
   },
   "a byte map": () => {
