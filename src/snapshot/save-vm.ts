@@ -1,6 +1,6 @@
 import { RAMBlockList, type RAMBlock, type RAMBlockOptions } from "../ram/block.js";
 import type { MemorySource } from "../ram/guest-memory.js";
-import { RamHandler } from "../ram/handler.js";
+import { RAM_IDSTR, RAM_VERSION, RamHandler } from "../ram/handler.js";
 import type { RamOptions } from "../ram/options.js";
 import type { SaveStateEntry } from "../registry/entry.js";
 import type { SaveVMHandlers } from "../registry/handlers.js";
@@ -92,7 +92,7 @@ export class SaveVM {
   /** Register the section "ram" now, with no RAM yet or under a given section id. Later calls do nothing. */
   registerRam(options: { readonly sectionId?: number } = {}): void {
     if (this.#ramRegistered) return;
-    this.registry.registerLive("ram", this.#ram, this.#withSectionId({ version: 4, instanceId: 0, ...options }));
+    this.registerLive(RAM_IDSTR, this.#ram, { version: RAM_VERSION, instanceId: 0, ...options });
     this.#ramRegistered = true;
   }
 
