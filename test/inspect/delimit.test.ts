@@ -184,6 +184,53 @@ describe("scan: sections without a description", () => {
   });
 });
 
+describe("scan: bodies that look like more than they are", () => {
+  const ramWith = (composer: Composer, pages: number): Composer =>
+    composer
+      .ram("start", (r) => r.blockList([{ name: "ram0", usedLength: pages * PAGE, pageSize: null, gpa: null }]))
+      .ram("part", (r) => {
+        for (let n = 0; n < pages; n++) r.page("ram0", n * PAGE, pageOf(n + 1));
+      })
+      .ram("end", () => undefined);
+
+  it.each([
+    ["its footer, and nothing legal behind it", "7e 00000005 ff"],
+    ["its footer, and a name that is none behind it", "7e 00000005 04 00000009 02 0101 00000000 00000001"],
+  ])("a device in front of much RAM with %s: found whole", (_, content) => {
+    const composer = new Composer().section("full", 5, "early", hex(`aa ${content} bb`));
+    const found = ramWith(composer, 64).section("full", 6, "rtc", hex("07")).eof().scan();
+    expect(bodies(found)).toEqual([
+      ["early", `aa${content.replaceAll(" ", "")}bb`],
+      ["rtc", "07"],
+    ]);
+    expect(found.ram?.blocks[0].counts.normal).toBe(64);
+  });
+
+  it("what looks like more of RAM, which has ended: part of the body", () => {
+    const body = "7e 00000005 02 00000002 0000000000000010";
+    const composer = ramWith(new Composer(), 1).section("full", 5, "uart", hex(body));
+    expect(bodies(composer.section("full", 6, "rtc", hex("07")).eof().scan())[0][1]).toBe(body.replaceAll(" ", ""));
+  });
+
+  it("what looks like the end, in a device that the description leaves out: part of the body", () => {
+    const composer = new Composer().section("full", 5, "uart", hex(FALSE_FOOTER)).section("full", 6, "rtc", hex("07"));
+    const found = composer.eof().description(device("rtc", 1)).scan();
+    expect(bodies(found)).toEqual([
+      ["uart", FALSE_FOOTER.replaceAll(" ", "")],
+      ["rtc", "07"],
+    ]);
+    expect(found.devices.map(({ fields }) => fields !== null)).toEqual([false, true]);
+  });
+
+  it("a device that is described and not there: a problem", () => {
+    const composer = new Composer().section("full", 6, "rtc", hex("07")).eof();
+    const found = composer.description(`${device("rtc", 1)}, ${device("uart", 1)}`).scan();
+    expect(found.problems.map(({ code, message }) => [code, message])).toEqual([
+      ["DESCRIPTION_MISMATCH", 'Read the description: "uart" instance 0 is not in the stream'],
+    ]);
+  });
+});
+
 describe("scan: streams without footers", () => {
   const old = (): Composer => new Composer({ footers: false }).ram("start", list).ram("end", (r) => r.zero("ram0", 0));
 
