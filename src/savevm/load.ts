@@ -1,31 +1,15 @@
-import {
-  ChannelError,
-  ProtocolError,
-  SectionError,
-  StateError,
-  StreamError,
-  addContext,
-  isMigrationError,
-} from "../errors.js";
+import { ProtocolError, SectionError, StateError, StreamError, addContext } from "../errors.js";
 import { descriptionName, type SaveStateEntry } from "../registry/entry.js";
 import { callHandler, runHandler } from "../registry/hooks.js";
 import { runPhase, runPhaseNow } from "../registry/phases.js";
 import type { StateRegistry } from "../registry/registry.js";
-import {
-  QEMU_VM_COMMAND,
-  QEMU_VM_CONFIGURATION,
-  QEMU_VM_EOF,
-  QEMU_VM_FILE_MAGIC,
-  QEMU_VM_FILE_VERSION,
-  QEMU_VM_FILE_VERSION_COMPAT,
-  QEMU_VM_VMDESCRIPTION,
-} from "../stream/constants.js";
-import { decodeWithin, readInto, skip, type Decode } from "../stream/drive.js";
+import { QEMU_VM_COMMAND, QEMU_VM_CONFIGURATION, QEMU_VM_EOF } from "../stream/constants.js";
+import { decodeWithin, readInto, type Decode } from "../stream/drive.js";
 import { Reader } from "../stream/reader.js";
 import { runHook } from "../vmstate/access.js";
 import { loadVMState } from "../vmstate/load.js";
-import { blockedBy } from "./blockers.js";
 import { Answers, type ReturnPath } from "./answers.js";
+import { blockedBy } from "./blockers.js";
 import {
   PrecopyCommands,
   isDelegated,
@@ -36,6 +20,7 @@ import {
 } from "./command-handler.js";
 import { readCommandHead, readCommandPayload } from "./commands.js";
 import { CONFIGURATION_SECTION, checkConfiguration, loadConfiguration, type Configuration } from "./configuration.js";
+import { drainDescription, readMagic } from "./framing.js";
 import { resolveOptions, type ResolvedOptions, type StreamOptions } from "./options.js";
 import {
   footerAhead,
@@ -122,7 +107,9 @@ export class LoadSession implements LoadLoop {
       callHandler(() => this.#hooks.beforeLoad?.(), "Get the CPUs ready for the load");
       const main = yield* this.loadMain(reader);
       this.#trace?.({ event: "qemu_loadvm_state_post_main", quit: main === "quit" });
-      if (main === "eof" && this.options.description) yield* this.#drainDescription(reader);
+      if (main === "eof" && this.options.description) {
+        yield* drainDescription(reader, (message) => this.#warn(message));
+      }
       end = main;
     } finally {
       if (end === "failed") this.#cleanupAfterFailure();
@@ -146,19 +133,7 @@ export class LoadSession implements LoadLoop {
    * @throws StreamError BAD_MAGIC, BAD_VERSION; ProtocolError CONFIGURATION, CAPABILITY
    */
   *header(reader: Reader): Decode<void> {
-    const offset = reader.offset;
-    if (!reader.has(4)) yield 4;
-    if (reader.u32() !== QEMU_VM_FILE_MAGIC) {
-      throw new StreamError("BAD_MAGIC", "Read the header: this is not a migration stream", { offset });
-    }
-    if (!reader.has(4)) yield 4;
-    const version = reader.u32();
-    if (version !== QEMU_VM_FILE_VERSION) {
-      const what = version === QEMU_VM_FILE_VERSION_COMPAT ? "the obsolete version 2" : `version ${version}`;
-      throw new StreamError("BAD_VERSION", `Read the header: the stream has ${what}, it must be 3`, {
-        offset: offset + 4,
-      });
-    }
+    yield* readMagic(reader);
     yield* this.#readConfiguration(reader);
   }
 
@@ -390,26 +365,6 @@ export class LoadSession implements LoadLoop {
     const end = yield* decodeWithin(this.#loop(inner, true), inner);
     this.#trace?.({ event: "loadvm_handle_cmd_packaged_main", quit: end === "quit" });
     return end;
-  }
-
-  /**
-   * Read the description away, so that a sender on a socket can finish. The state is loaded by now, so nothing that is
-   * wrong with it counts.
-   */
-  *#drainDescription(reader: Reader): Decode<void> {
-    try {
-      if (!reader.has(1)) yield 1;
-      const type = reader.u8();
-      if (type !== QEMU_VM_VMDESCRIPTION) {
-        this.#warn(`A description was expected behind the stream, the byte is 0x${type.toString(16)}`);
-        return;
-      }
-      if (!reader.has(4)) yield 4;
-      yield* skip(reader, reader.u32());
-    } catch (error) {
-      if (!isMigrationError(error, "TRUNCATED") && !(error instanceof ChannelError)) throw error;
-      this.#warn(`The description behind the stream is incomplete: ${error.message}`);
-    }
   }
 
   #afterLoad(): void {

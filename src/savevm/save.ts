@@ -4,13 +4,7 @@ import type { Pending, SaveContext } from "../registry/handlers.js";
 import { callHandler, runHandler } from "../registry/hooks.js";
 import { PHASES, runPhase, runPhaseNow, type PhaseName, type Situation } from "../registry/phases.js";
 import type { StateRegistry } from "../registry/registry.js";
-import {
-  QEMU_VM_CONFIGURATION,
-  QEMU_VM_EOF,
-  QEMU_VM_FILE_MAGIC,
-  QEMU_VM_FILE_VERSION,
-  QEMU_VM_VMDESCRIPTION,
-} from "../stream/constants.js";
+import { QEMU_VM_CONFIGURATION, QEMU_VM_EOF } from "../stream/constants.js";
 import type { Encode } from "../stream/drive.js";
 import type { Writer } from "../stream/writer.js";
 import { runHook } from "../vmstate/access.js";
@@ -19,6 +13,7 @@ import { blockedBy, nonMigratableList } from "./blockers.js";
 import { payloadLength, writeCommand, type Command } from "./commands.js";
 import { CONFIGURATION_SECTION, saveConfiguration } from "./configuration.js";
 import { saveEntry } from "./entry-body.js";
+import { writeDescription, writeMagic } from "./framing.js";
 import { resolveOptions, type ResolvedOptions, type StreamOptions } from "./options.js";
 import { writeSectionFooter, writeSectionHeader, type SectionType } from "./section.js";
 import type { OnTrace } from "./trace.js";
@@ -189,10 +184,7 @@ export class SaveSession {
     this.#json = null;
     json.endArray();
     json.endObject();
-    const text = new TextEncoder().encode(json.toString());
-    writer.u8(QEMU_VM_VMDESCRIPTION);
-    writer.u32(text.length);
-    writer.reference(text);
+    writeDescription(writer, new TextEncoder().encode(json.toString()));
   }
 
   /** END of whatever was sent after the switchover, and EOF. */
@@ -413,11 +405,6 @@ export class SaveSession {
   get #trace(): OnTrace | undefined {
     return this.#hooks.onTrace;
   }
-}
-
-function writeMagic(writer: Writer): void {
-  writer.u32(QEMU_VM_FILE_MAGIC);
-  writer.u32(QEMU_VM_FILE_VERSION);
 }
 
 function* nothing(): Encode<void> {
