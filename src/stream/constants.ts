@@ -39,3 +39,30 @@ export const ENCODING_FLAG_XBZRLE = 0x01;
 
 /** Longest counted string: its length is one byte. */
 export const MAX_COUNTED_STRING = 255;
+
+/** Messages of the return path, destination to source: be16 type, be16 length, payload (migration/migration.c). */
+export const MIG_RP_MSG_SHUT = 1;
+export const MIG_RP_MSG_PONG = 2;
+export const MIG_RP_MSG_REQ_PAGES_ID = 3;
+export const MIG_RP_MSG_REQ_PAGES = 4;
+export const MIG_RP_MSG_RECV_BITMAP = 5;
+export const MIG_RP_MSG_RESUME_ACK = 6;
+export const MIG_RP_MSG_SWITCHOVER_ACK = 7;
+/** The only value a MIG_RP_MSG_RESUME_ACK may carry. */
+export const MIGRATION_RESUME_ACK_VALUE = 1;
+/** Stands behind each received bitmap on the return path (migration/ram.c). */
+export const RAMBLOCK_RECV_BITMAP_ENDING = 0x0123_4567_89ab_cdefn;
+
+/** First word of every initial packet and every packet of a multifd channel (migration/multifd.h). */
+export const MULTIFD_MAGIC = 0x11223344;
+export const MULTIFD_VERSION = 1;
+/** Bytes of guest memory that one packet is made for; the number of pages follows from it. */
+export const MULTIFD_PACKET_SIZE = 512 << 10;
+export const MULTIFD_FLAG_SYNC = 1 << 0;
+/** Of QEMU 9.1 and later; before, the mask ended at bit 3. */
+export const MULTIFD_FLAG_COMPRESSION_MASK = 0x1f << 1;
+export const MULTIFD_FLAG_NOCOMP = 0 << 1;
+export const MULTIFD_FLAG_ZLIB = 1 << 1;
+export const MULTIFD_FLAG_ZSTD = 2 << 1;
+/** QEMU 10.0 and later: another packet altogether, of a device and not of RAM. */
+export const MULTIFD_FLAG_DEVICE_STATE = 1 << 6;
