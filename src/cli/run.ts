@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { formatError, isMigrationError, StreamError } from "../errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../limits.js";
 import { isPeer, parseUri, UriError, type Uri } from "../node/uri.js";
+import { isTargetPageSize } from "../stream/page-size.js";
 
 /** 0 done; 1 the input is bad, or a check failed; 2 wrong usage; 3 the peer failed. */
 export type ExitStatus = 0 | 1 | 2 | 3;
@@ -92,7 +93,7 @@ export function checkSupported({ multifd, preempt, then }: InputOptions): void {
 export function parsePageSize(text: string | undefined): number | null {
   if (text === undefined) return null;
   const size = Number(text);
-  if (size >= 256 && size <= 65536 && Number.isInteger(Math.log2(size))) return size;
+  if (isTargetPageSize(size)) return size;
   throw new UsageError(`Use --page-size ${text}: want a power of two from 256 to 65536`);
 }
 

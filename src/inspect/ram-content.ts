@@ -4,6 +4,7 @@ import type { Limits } from "../limits.js";
 import { inflatePage } from "../ram/compression.js";
 import type { RamBlockEntry, RamTarget, RamVisitor } from "../ram/page-codec.js";
 import type { DiscardRange } from "../savevm/commands.js";
+import { LARGEST_PAGE } from "../stream/page-size.js";
 import { equalBytes } from "./byte-comparer.js";
 import type { PageStore, StoredBlock } from "./page-store.js";
 
@@ -37,7 +38,6 @@ export interface RamObserver {
 
 /** A machine has a few dozens; entries of length 0 would let a stream list any number. */
 const MAX_BLOCKS = 1 << 16;
-const MAX_PAGE = 64 << 10;
 
 export interface RamContentOptions {
   readonly pageSize: number;
@@ -170,7 +170,7 @@ export class RamContent implements RamVisitor<ScannedBlock> {
     const { arena, window } = (this.#scratch ??= makeScratch());
     const memory = arena.bytes(window);
     const size = this.#pageSize;
-    const [old, page, wire] = [0, MAX_PAGE, 2 * MAX_PAGE];
+    const [old, page, wire] = [0, LARGEST_PAGE, 2 * LARGEST_PAGE];
     const current = memory.subarray(page, page + size);
     if (block.content === null) current.fill(0);
     else block.content.read(offset, current);
@@ -203,5 +203,5 @@ interface Scratch {
 
 function makeScratch(): Scratch {
   const arena = Arena.create();
-  return { arena, window: arena.reserve("xbzrle", 3 * MAX_PAGE) };
+  return { arena, window: arena.reserve("xbzrle", 3 * LARGEST_PAGE) };
 }

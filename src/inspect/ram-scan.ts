@@ -1,11 +1,13 @@
 import { RamError, SectionError } from "../errors.js";
 import type { Limits } from "../limits.js";
+import { RAM_VERSION } from "../ram/handler.js";
 import { RamRecordReader } from "../ram/page-codec.js";
 import type { Command } from "../savevm/commands.js";
 import type { Configuration } from "../savevm/configuration.js";
 import type { SectionType } from "../savevm/section.js";
 import { RAM_SAVE_FLAG_EOS, RAM_SAVE_FLAG_MULTIFD_FLUSH } from "../stream/constants.js";
 import type { Decode } from "../stream/drive.js";
+import { isTargetPageSize } from "../stream/page-size.js";
 import type { Reader } from "../stream/reader.js";
 import { lookahead } from "./lookahead.js";
 import type { PageStore } from "./page-store.js";
@@ -13,8 +15,6 @@ import { RamContent, type ScannedBlock } from "./ram-content.js";
 import { inferPageSize, largestPage, namesPageSize, RAM_LOOKAHEAD, readListShape } from "./ram-shape.js";
 import type { ScanObserver } from "./scan-observer.js";
 
-/** What QEMU writes since 2011, and the only version it accepts. */
-const RAM_VERSION = 4;
 /** Where nothing tells: the page size of most guests. */
 const USUAL_PAGE = 4096;
 
@@ -81,7 +81,7 @@ export class RamScan {
   }
 
   #learnPageSize(bytes: number): void {
-    if (bytes < 256 || bytes > 65536 || !Number.isInteger(Math.log2(bytes))) {
+    if (!isTargetPageSize(bytes)) {
       throw new RamError("PAGE_SIZE", `Use target pages of ${bytes} bytes: there are none of that size`);
     }
     this.#pageSize ??= bytes;

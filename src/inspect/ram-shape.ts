@@ -14,14 +14,12 @@ import {
   RAM_SAVE_FLAG_ZERO,
 } from "../stream/constants.js";
 import { decodeName } from "../stream/names.js";
+import { LARGEST_PAGE, SMALLEST_PAGE } from "../stream/page-size.js";
 
 /**
  * What a `ram` section does not say of itself: the target page size, whose low bits hold the flags, and whether the
  * entries of the block list carry an address. Both are found by trying, on bytes that were looked at ahead.
  */
-
-const SMALLEST_PAGE = 256;
-const LARGEST_PAGE = 64 << 10;
 
 /** Bytes to look at ahead: some pages of any size, and the block list. */
 export const RAM_LOOKAHEAD = 1 << 20;

@@ -10,7 +10,7 @@ import { emptyRamStats, type RamStats } from "./stats.js";
 
 /** Name of the section. */
 export const RAM_IDSTR = "ram";
-/** The only version there is. */
+/** What QEMU writes since 2011, and the only version it accepts. */
 export const RAM_VERSION = 4;
 
 /**

@@ -12,6 +12,7 @@ import {
   RAM_SAVE_FLAG_ZERO,
 } from "../stream/constants.js";
 import { countedString, type Decode } from "../stream/drive.js";
+import { isTargetPageSize } from "../stream/page-size.js";
 import type { Reader } from "../stream/reader.js";
 
 /**
@@ -285,7 +286,7 @@ export function compressBound(length: number): number {
 
 /** @throws RangeError unless it is a power of two from 256 to 65536 */
 export function checkTargetPageSize(pageSize: number): void {
-  if (!Number.isInteger(Math.log2(pageSize)) || pageSize < 256 || pageSize > 65536) {
+  if (!isTargetPageSize(pageSize)) {
     throw new RangeError(`Use target pages of ${pageSize} bytes: want a power of two from 256 to 65536`);
   }
 }

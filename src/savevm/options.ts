@@ -1,4 +1,5 @@
 import { DEFAULT_LIMITS, type Limits } from "../limits.js";
+import { isTargetPageSize } from "../stream/page-size.js";
 import type { DescriptionStyle } from "../vmstate/vmdesc.js";
 
 /** A part of the stream that old machine types lack. On save, "detect" means that it is there. */
@@ -76,11 +77,8 @@ export function resolveOptions(options: StreamOptions): ResolvedOptions {
 }
 
 function bitsOf(what: string, size: number): number {
-  const bits = Math.log2(size);
-  if (!Number.isInteger(bits) || bits < 8 || bits > 16) {
-    throw new RangeError(`Set ${what}: ${size} is not a power of two from 256 to 65536`);
-  }
-  return bits;
+  if (isTargetPageSize(size)) return Math.log2(size);
+  throw new RangeError(`Set ${what}: ${size} is not a power of two from 256 to 65536`);
 }
 
 /**
