@@ -25,9 +25,15 @@ export { JsonWriter, type DescriptionStyle } from "./vmstate/vmdesc.js";
 export { dumpSchema, type SchemaEntry } from "./vmstate/dump.js";
 export { parseSchema, type StateSchema } from "./vmstate/schema.js";
 export { compareSchemas, type SchemaComparison } from "./vmstate/schema-check.js";
+export type { FindingCode, SchemaFinding } from "./vmstate/schema-findings.js";
 
 // Registering, saving and loading step by step
-export { StateRegistry, type RegisterLiveOptions, type RegisterOptions } from "./registry/registry.js";
+export {
+  StateRegistry,
+  type RegisterLiveOptions,
+  type RegisterOptions,
+  type RegistryOptions,
+} from "./registry/registry.js";
 export type { SaveStateEntry } from "./registry/entry.js";
 export type { Commit, LoadContext, Pending, SaveContext, SaveVMHandlers } from "./registry/handlers.js";
 export { SaveSession, type CompleteOptions, type PrecopyEvent, type SaveOptions } from "./savevm/save.js";
@@ -38,12 +44,14 @@ export {
   readCommandPayload,
   writeCommand,
   type Command,
+  type CommandHead,
   type CommandName,
 } from "./savevm/commands.js";
-export type { CommandHandler, LoadEnd } from "./savevm/command-handler.js";
+export type { CommandContext, CommandHandler, DelegatedCommand, LoadEnd } from "./savevm/command-handler.js";
 export type { ReturnPath } from "./savevm/answers.js";
 export type { OnTrace, TraceEvent } from "./savevm/trace.js";
-export type { Presence, StreamOptions } from "./savevm/options.js";
+export type { Configuration } from "./savevm/configuration.js";
+export type { Presence, ResolvedOptions, StreamOptions } from "./savevm/options.js";
 
 // RAM
 export { RAMBlock, RAMBlockList, type RAMBlockOptions } from "./ram/block.js";
@@ -56,9 +64,12 @@ export {
   untracked,
   type DirtyTracker,
   type MarkSource,
+  type TrackingContext,
 } from "./ram/dirty.js";
-export { RamHandler } from "./ram/handler.js";
+export { RAM_IDSTR, RAM_VERSION, RamHandler } from "./ram/handler.js";
+export type { CompressLevel } from "./ram/compression.js";
 export type { RamOptions } from "./ram/options.js";
+export type { PageBitmap } from "./ram/page-bitmap.js";
 export type { RamStats } from "./ram/stats.js";
 
 // Streams
