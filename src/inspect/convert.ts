@@ -1,11 +1,13 @@
 import { RamError, StreamError } from "../errors.js";
 import { Arena, type ArenaWindow } from "../kernels/index.js";
+import { RAM_IDSTR } from "../ram/handler.js";
 import type { RamBlockEntry } from "../ram/page-codec.js";
 import { RamRecordWriter } from "../ram/record-writer.js";
 import { writeCommand } from "../savevm/commands.js";
 import { saveConfiguration } from "../savevm/configuration.js";
+import { writeDescription, writeMagic } from "../savevm/framing.js";
 import { writeSectionFooter, writeSectionHeader } from "../savevm/section.js";
-import { QEMU_VM_CONFIGURATION, QEMU_VM_EOF, QEMU_VM_FILE_MAGIC, QEMU_VM_VMDESCRIPTION } from "../stream/constants.js";
+import { QEMU_VM_CONFIGURATION, QEMU_VM_EOF } from "../stream/constants.js";
 import type { Encode } from "../stream/drive.js";
 import { encodeName } from "../stream/names.js";
 import type { Writer } from "../stream/writer.js";
@@ -34,8 +36,7 @@ const PAGE_BATCH = 64;
  */
 export function* convertToStream(writer: Writer, scan: ScanResult, options: ConvertOptions = {}): Encode<void> {
   for (const block of scan.ram?.blocks ?? []) checkContent(block, scan);
-  writer.u32(QEMU_VM_FILE_MAGIC);
-  writer.u32(scan.version);
+  writeMagic(writer);
   if (scan.configuration !== null) {
     writer.u8(QEMU_VM_CONFIGURATION);
     saveConfiguration(writer, configurationOptions(scan.configuration.value), null);
@@ -60,10 +61,7 @@ export function* convertToStream(writer: Writer, scan: ScanResult, options: Conv
   writer.u8(QEMU_VM_EOF);
   const description = scan.description?.value ?? null;
   if (description === null || options.dropDescription === true) return;
-  const text = encodeName(formatDescription(description));
-  writer.u8(QEMU_VM_VMDESCRIPTION);
-  writer.u32(text.length);
-  writer.bytes(text);
+  writeDescription(writer, encodeName(formatDescription(description)));
 }
 
 function checkContent({ name, entry, content }: ScannedBlock, scan: ScanResult): void {
@@ -77,7 +75,7 @@ function checkContent({ name, entry, content }: ScannedBlock, scan: ScanResult):
 }
 
 function hasRamBefore({ sections }: ScanResult, section: SectionRecord): boolean {
-  const start = sections.find(({ idstr, type }) => idstr === "ram" && (type === "start" || type === "full"));
+  const start = sections.find(({ idstr, type }) => idstr === RAM_IDSTR && (type === "start" || type === "full"));
   return start !== undefined && start.offset < section.offset;
 }
 
@@ -86,7 +84,7 @@ function headerOf({ id, idstr, instance, version }: SectionRecord) {
 }
 
 function* writeRamStart(writer: Writer, scan: ScanResult, section: SectionRecord): Encode<void> {
-  const isFirst = scan.sections.find(({ idstr }) => idstr === "ram") === section;
+  const isFirst = scan.sections.find(({ idstr }) => idstr === RAM_IDSTR) === section;
   if (!isFirst) return;
   writeSectionHeader(writer, "start", headerOf(section));
   const records = new RamRecordWriter(writer);
@@ -99,7 +97,7 @@ function* writeRamStart(writer: Writer, scan: ScanResult, section: SectionRecord
 
 /** A PART with all pages, whatever commands go before the END, and the END. */
 function* writeRamContent(writer: Writer, scan: ScanResult, options: ConvertOptions): Encode<void> {
-  const section = scan.sections.find(({ idstr }) => idstr === "ram");
+  const section = scan.sections.find(({ idstr }) => idstr === RAM_IDSTR);
   if (section === undefined || scan.ram === null) return;
   const records = new RamRecordWriter(writer);
   // Without a page to send, QEMU has no round.

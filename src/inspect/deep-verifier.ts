@@ -4,14 +4,9 @@ import type { RamBlockEntry, RamRecordReader } from "../ram/page-codec.js";
 import { RamRecordWriter } from "../ram/record-writer.js";
 import { writeCommand } from "../savevm/commands.js";
 import { loadConfiguration, saveConfiguration } from "../savevm/configuration.js";
+import { writeDescription, writeMagic } from "../savevm/framing.js";
 import { writeSectionFooter, writeSectionHeader, type SectionHeader, type SectionType } from "../savevm/section.js";
-import {
-  QEMU_VM_CONFIGURATION,
-  QEMU_VM_EOF,
-  QEMU_VM_FILE_MAGIC,
-  QEMU_VM_VMDESCRIPTION,
-  RAM_SAVE_FLAG_CONTINUE,
-} from "../stream/constants.js";
+import { QEMU_VM_CONFIGURATION, QEMU_VM_EOF, RAM_SAVE_FLAG_CONTINUE } from "../stream/constants.js";
 import { decodeSync } from "../stream/drive.js";
 import type { AsyncSource } from "../stream/io.js";
 import { encodeName } from "../stream/names.js";
@@ -107,9 +102,8 @@ export class DeepVerifier implements ScanObserver {
     };
   }
 
-  onHeader(version: number): void {
-    this.#writer.u32(QEMU_VM_FILE_MAGIC);
-    this.#writer.u32(version);
+  onHeader(): void {
+    writeMagic(this.#writer);
     this.#expect("the header");
   }
 
@@ -158,9 +152,7 @@ export class DeepVerifier implements ScanObserver {
 
   onDescription({ value, length, offset }: DescriptionRecord): void {
     const text = encodeName(formatDescription(value));
-    this.#writer.u8(QEMU_VM_VMDESCRIPTION);
-    this.#writer.u32(text.length);
-    this.#writer.bytes(text);
+    writeDescription(this.#writer, text);
     const ours = this.#writer.take();
     if (text.length === length && this.#comparer.compare(ours)) {
       this.#identical += 5 + length;

@@ -4,6 +4,7 @@ import { sectionTypeOf, type SectionType } from "../savevm/section.js";
 import { QEMU_VM_COMMAND, QEMU_VM_EOF, QEMU_VM_SECTION_FOOTER, QEMU_VM_VMDESCRIPTION } from "../stream/constants.js";
 import { decodeName } from "../stream/names.js";
 import { deviceSize, type DescribedDevice } from "./description.js";
+import { refOf } from "./scan-result.js";
 
 /**
  * Finding the ends of sections whose bodies we cannot decode, on bytes that were looked at ahead. A body has no length:
@@ -336,10 +337,6 @@ function footerError(
   }
   const found = new DataView(window.buffer, window.byteOffset + described, 5).getUint32(1);
   return new StreamError("FOOTER_MISMATCH", `${read}: it names section ${found}, not ${id}`, details);
-}
-
-function refOf({ id, idstr, instance, version }: Opened): SectionRef {
-  return { id, idstr, instanceId: instance, version };
 }
 
 /** Places in `window` where a description (00, 06, be32 length, JSON object) may begin, the likeliest first. */

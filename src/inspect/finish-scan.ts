@@ -1,8 +1,10 @@
 import { addContext, isMigrationError, RamError, StreamError, type MigrationError } from "../errors.js";
+import { RAM_IDSTR } from "../ram/handler.js";
 import { Reader } from "../stream/reader.js";
 import { deviceSize, indexDevices, lookUp, wireSize, type DescribedDevice, type Description } from "./description.js";
 import { decodeFields } from "./device-codec.js";
 import type { RamScan } from "./ram-scan.js";
+import { refOf } from "./scan-result.js";
 import type {
   CommandRecord,
   ConfigurationRecord,
@@ -179,7 +181,7 @@ function finishRam(
     const hint = ram.isGuess ? `Give the page size: ${described}` : undefined;
     problems.push(new RamError("PAGE_SIZE", message, { hint }));
   }
-  if (!sections.some(({ idstr, type }) => idstr === "ram" && type === "end")) {
+  if (!sections.some(({ idstr, type }) => idstr === RAM_IDSTR && type === "end")) {
     warnings.push('"ram" has no END section: a background snapshot, or a stream that was not completed');
   }
   if (flushes > 0) warnings.push("Pages went over multifd channels as well: what is here is not all of RAM");
@@ -192,8 +194,4 @@ function finishRam(
 
 function keyOf({ name, instance }: DescribedDevice): string {
   return `${instance} ${name}`;
-}
-
-function refOf({ id, idstr, instance, version }: SectionRecord) {
-  return { id, idstr, instanceId: instance, version };
 }

@@ -35,6 +35,8 @@ export class PageStore {
   #spill: SpillFile | null = null;
   /** Least recently used first. */
   readonly #cache = new Map<number, Chunk>();
+  /** Chunks of all blocks that went to the spill file. */
+  readonly #spilled = new Bits();
   #end = 0;
 
   constructor({ budget = 32 << 20, spill = null }: PageStoreOptions = {}) {
@@ -57,16 +59,16 @@ export class PageStore {
   }
 
   /** Chunk number `index` of all; with `make` false, null if nothing but zeros was ever there. */
-  chunk(index: number, spilled: Bits, make: boolean): Chunk | null {
+  chunk(index: number, make: boolean): Chunk | null {
     let chunk = this.#cache.get(index);
     if (chunk !== undefined) {
       this.#cache.delete(index);
       this.#cache.set(index, chunk);
       return chunk;
     }
-    const isSpilled = spilled.has(index);
+    const isSpilled = this.#spilled.has(index);
     if (!isSpilled && !make) return null;
-    const bytes = this.#evict(spilled) ?? new Uint8Array(CHUNK);
+    const bytes = this.#evict() ?? new Uint8Array(CHUNK);
     if (isSpilled) this.#spill?.read(index * CHUNK, bytes);
     else bytes.fill(0);
     chunk = { bytes, dirty: false };
@@ -74,10 +76,7 @@ export class PageStore {
     return chunk;
   }
 
-  /** Chunks of all blocks that went to the spill file. */
-  readonly spilled = new Bits();
-
-  #evict(spilled: Bits): Uint8Array<ArrayBuffer> | null {
+  #evict(): Uint8Array<ArrayBuffer> | null {
     if (this.#cache.size < this.#budget) return null;
     const [[index, chunk]] = this.#cache;
     if (chunk.dirty) {
@@ -86,7 +85,7 @@ export class PageStore {
         throw new StreamError("LIMIT_EXCEEDED", "Keep the content of RAM: it exceeds the memory set aside for it");
       }
       this.#spill.write(index * CHUNK, chunk.bytes);
-      spilled.add(index);
+      this.#spilled.add(index);
     }
     this.#cache.delete(index);
     return chunk.bytes;
@@ -198,7 +197,7 @@ export class StoredBlock {
   }
 
   #chunk(offset: number, make: boolean): Chunk | null {
-    return this.#store.chunk(this.#first + Math.floor(offset / CHUNK), this.#store.spilled, make);
+    return this.#store.chunk(this.#first + Math.floor(offset / CHUNK), make);
   }
 
   #mark(offset: number): void {

@@ -1,4 +1,4 @@
-import type { MigrationError } from "../errors.js";
+import type { MigrationError, SectionRef } from "../errors.js";
 import type { Command } from "../savevm/commands.js";
 import type { Configuration } from "../savevm/configuration.js";
 import type { SectionType } from "../savevm/section.js";
@@ -20,6 +20,16 @@ export interface SectionRecord {
   readonly footer: boolean;
   /** It came inside a PACKAGED command. */
   readonly packaged: boolean;
+}
+
+/** A section as errors name it. */
+export function refOf({
+  id,
+  idstr,
+  instance,
+  version,
+}: Pick<SectionRecord, "id" | "idstr" | "instance" | "version">): SectionRef {
+  return { id, idstr, instanceId: instance, version };
 }
 
 export interface CommandRecord {

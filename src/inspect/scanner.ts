@@ -1,5 +1,6 @@
-import { addContext, SectionError, StreamError, type MigrationError, type SectionRef } from "../errors.js";
+import { addContext, SectionError, StreamError, type MigrationError } from "../errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../limits.js";
+import { RAM_IDSTR } from "../ram/handler.js";
 import { readCommand, type Command } from "../savevm/commands.js";
 import { CONFIGURATION_SECTION, loadConfiguration } from "../savevm/configuration.js";
 import { footerAhead, readSectionFooter, readSectionHeader, readSectionId, sectionTypeOf } from "../savevm/section.js";
@@ -24,6 +25,7 @@ import { liveFraming } from "./live-formats.js";
 import type { PageStore } from "./page-store.js";
 import { RamScan } from "./ram-scan.js";
 import type { ScanObserver } from "./scan-observer.js";
+import { refOf } from "./scan-result.js";
 import type { CommandRecord, ConfigurationRecord, ScannedDevice, ScanResult, SectionRecord } from "./scan-result.js";
 
 export interface ScanOptions {
@@ -36,9 +38,6 @@ export interface ScanOptions {
   readonly store?: PageStore | null | undefined;
   readonly observer?: ScanObserver | null | undefined;
 }
-
-/** What QEMU calls the section of guest memory. */
-const RAM = "ram";
 
 /**
  * Reads a stream of a machine that we know nothing of, in one pass. RAM content goes to the store if there is one;
@@ -78,7 +77,7 @@ export class StreamScanner {
     this.#runs = new DeviceRuns(this.#limits, this.#description, {
       footers: () => this.#footers,
       seen: this.#seen,
-      isExact: (idstr) => idstr === RAM || liveFraming(idstr) !== null,
+      isExact: (idstr) => this.#isExact(idstr),
       isOpen: (id) => this.#inPostcopy || !this.#ended.has(id),
     });
   }
@@ -189,7 +188,7 @@ export class StreamScanner {
   }
 
   #isExact(idstr: string): boolean {
-    return idstr === RAM || liveFraming(idstr) !== null;
+    return idstr === RAM_IDSTR || liveFraming(idstr) !== null;
   }
 
   *#exactSection(reader: Reader, type: SectionType, packaged: boolean): Decode<void> {
@@ -201,7 +200,7 @@ export class StreamScanner {
       this.#observer?.onSectionBegin(type, header, offset);
       const bodyOffset = reader.offset;
       let body: Uint8Array | null = null;
-      if (header.idstr === RAM) yield* this.#ram.body(reader, type, header.id, header.version);
+      if (header.idstr === RAM_IDSTR) yield* this.#ram.body(reader, type, header.id, header.version);
       else {
         const room = this.#limits.deviceBytes - this.#deviceBytes;
         const bodyReader = new BodyReader(reader, room, () => this.#observer?.onOpaque(reader.offset));
@@ -210,7 +209,7 @@ export class StreamScanner {
       }
       const footer = yield* this.#footer(reader, header);
       const section = this.#addSection(type, header, offset, reader.offset, footer, packaged);
-      if (header.idstr !== RAM) this.#addDevice(section, body, bodyOffset, false);
+      if (header.idstr !== RAM_IDSTR) this.#addDevice(section, body, bodyOffset, false);
     } catch (error) {
       throw addContext(error, { offset, section: ref });
     }
@@ -350,8 +349,4 @@ export class StreamScanner {
       this.#warnings.push(`${reader.offset - trailing} bytes follow the end of the stream at offset ${trailing}`);
     }
   }
-}
-
-function refOf({ id, idstr, instance, version }: SectionRecord): SectionRef {
-  return { id, idstr, instanceId: instance, version };
 }
