@@ -7,6 +7,7 @@ import { SCHEMA_LIMITS } from "../limits.js";
 import { compareSchemas, type SchemaComparison } from "../vmstate/schema-check.js";
 import type { SchemaFinding } from "../vmstate/schema-findings.js";
 import { parseSchema, type StateSchema } from "../vmstate/schema.js";
+import { printable } from "./run.js";
 
 export interface CheckOptions {
   /** One JSON object on standard output instead of text. */
@@ -161,9 +162,4 @@ function summary({ errors, warnings }: SchemaComparison): string {
 
 function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
-}
-
-/** Names in schemas come from anywhere: keep what would steer a terminal out of it. */
-function printable(line: string): string {
-  return line.replace(/\p{Cc}/gu, "?");
 }

@@ -30,7 +30,7 @@ function statusOf(error: unknown, uris: readonly string[]): ExitStatus {
   return 1;
 }
 
-/** Names come from the stream: control characters must not reach a terminal. */
+/** Names come from streams and schemas: control characters must not reach a terminal. */
 export function printable(text: string): string {
   return text.replace(
     /[\u0000-\u001f\u007f-\u009f]/g,
@@ -43,7 +43,7 @@ export function warn(verb: string, message: string): void {
   process.stderr.write(`savevm ${verb}: warning: ${printable(message)}\n`);
 }
 
-/** Write to standard output, waiting when it is full; false once nobody reads it. */
+/** Write to standard output, waiting when it is full. */
 export async function print(pieces: Iterable<string>): Promise<void> {
   for (const piece of pieces) {
     if (process.stdout.write(piece)) continue;
