@@ -1,7 +1,7 @@
 import { unzlibSync, zlibSync } from "fflate";
 import { RamError } from "../errors.js";
 
-/** Compression levels of zlib, as QEMU's parameter compress-level. */
+/** Compression levels of zlib, as QEMU's parameter compress-level: 0 stores, 1 is fastest, 9 smallest. */
 export type CompressLevel = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9;
 
 /**
