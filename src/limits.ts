@@ -21,6 +21,7 @@ export interface Limits {
   readonly ramPages: number;
 }
 
+/** The ceilings of a load that sets none. */
 export const DEFAULT_LIMITS: Limits = Object.freeze({
   packagedBytes: 32 << 20,
   descriptionBytes: 16 << 20,

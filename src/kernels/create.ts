@@ -7,6 +7,7 @@ import { instantiateKernels, instantiateKernelsAsync } from "./wasm.js";
 /** What kernels can be bound to. Only a `WebAssembly.Memory` can be used by WebAssembly. */
 export type KernelMemory = WebAssembly.Memory | GrowableBuffer | ArrayBuffer | SharedArrayBuffer;
 
+/** Which kernels to use. */
 export interface KernelOptions {
   /**
    * "auto" (the default) takes WebAssembly where the memory and the engine allow it and the TypeScript twin

@@ -2,6 +2,7 @@ import { MAX_COUNTED_STRING } from "../stream/constants.js";
 import { encodeName } from "../stream/names.js";
 import { GuestMemory, type MemorySource } from "./guest-memory.js";
 
+/** What QEMU knows of a RAMBlock besides its memory. */
 export interface RAMBlockOptions {
   /** Bytes in use; the whole memory unless told. Only a resizable block may have less. */
   readonly usedLength?: number | undefined;
@@ -216,6 +217,7 @@ export class RAMBlockList implements Iterable<RAMBlock> {
   }
 }
 
+/** True for 1, 2, 4 and so on. */
 export function isPowerOfTwo(value: number): boolean {
   return Number.isInteger(value) && value > 0 && Math.log2(value) % 1 === 0;
 }

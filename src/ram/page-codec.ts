@@ -65,6 +65,7 @@ export interface RamVisitor<B extends RamTarget> {
   onRun?(block: B, bytes: Uint8Array): number;
 }
 
+/** How records are to be read. */
 export interface RamReaderOptions {
   /** Target page size in bytes, a power of two from 256 to 65536. */
   readonly pageSize: number;

@@ -22,6 +22,7 @@ export interface RamStats {
   dirtyPages: number;
 }
 
+/** Where every save and every load begins. */
 export function emptyRamStats(): RamStats {
   return {
     zeroPages: 0,

@@ -36,6 +36,7 @@ export interface Pending {
 /** Called after the section was accepted (footer included); throwing fails the load. */
 export type Commit = () => void | PromiseLike<void>;
 
+/** The hooks of live or old-style state (SaveVMHandlers of QEMU's migration/register.h). */
 export interface SaveVMHandlers {
   /** Refuse or get ready, before anything is written. */
   savePrepare?(): void | PromiseLike<void>;

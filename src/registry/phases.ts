@@ -25,6 +25,7 @@ export interface Phase {
   readonly errors: "throw" | "collect";
 }
 
+/** A condition of a {@link Phase}. */
 export type Gate =
   /** The handlers say that they are in use (or do not say). */
   | "active"
@@ -43,6 +44,7 @@ export type Gate =
 
 const ROW = { devices: "none", section: null, gates: ["active"], stopsAt: null, errors: "throw" } as const;
 
+/** The phase table. */
 export const PHASES = {
   prepare: { ...ROW, hook: "savePrepare" },
   setup: { ...ROW, hook: "saveSetup", devices: "early", section: "start", gates: ["needed", "active"] },

@@ -11,6 +11,7 @@ const MAX_INSTANCE_ID = 0xffff_fffe;
 const MAX_SECTION_ID = 0xffff_ffff;
 const MAX_VERSION = 0x7fff_ffff;
 
+/** What a registry takes. */
 export interface RegistryOptions {
   /** Refuse devices that can be neither saved nor loaded (`--only-migratable`). */
   readonly onlyMigratable?: boolean;
@@ -26,6 +27,7 @@ interface IdOptions {
   readonly sectionId?: number;
 }
 
+/** How a device is registered: what `vmstate_register` and `vmstate_register_with_alias_id` of QEMU take. */
 export interface RegisterOptions extends IdOptions {
   /** Where the device sits on its bus, such as `0000:00:02.0`: becomes part of the section name. */
   readonly path?: string;
@@ -40,6 +42,7 @@ export interface RegisterOptions extends IdOptions {
   readonly requiredForVersion?: number;
 }
 
+/** How live or old-style state is registered. */
 export interface RegisterLiveOptions extends IdOptions {
   /** Version written, and the highest accepted. */
   readonly version: number;

@@ -11,6 +11,7 @@ export interface ReturnPath {
   switchoverAck(): void | PromiseLike<void>;
 }
 
+/** Where answers go, and which are owed. */
 export interface AnswersOptions {
   /** Null: answers go nowhere, as when a recorded stream is loaded. */
   readonly returnPath: ReturnPath | null;

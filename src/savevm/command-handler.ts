@@ -8,6 +8,7 @@ const OWN = ["OPEN_RETURN_PATH", "PING", "PACKAGED", "SWITCHOVER_START"] as cons
 /** Commands that a load does not carry out itself, because they concern postcopy or COLO. */
 export type DelegatedCommand = Exclude<Command, { readonly name: (typeof OWN)[number] }>;
 
+/** True for a command that goes to the {@link CommandHandler}. */
 export function isDelegated(name: CommandName): name is DelegatedCommand["name"] {
   return !(OWN as readonly CommandName[]).includes(name);
 }
@@ -23,6 +24,7 @@ export interface LoadLoop {
   cleanup(): void;
 }
 
+/** What a handler gets to know of a command besides its payload. */
 export interface CommandContext {
   readonly load: LoadLoop;
   /** Where the command was read from: the stream, or the package it came in. */

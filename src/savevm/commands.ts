@@ -16,6 +16,7 @@ export interface DiscardRange {
   readonly length: number;
 }
 
+/** A command and its payload, as data. */
 export type Command =
   | { readonly name: "OPEN_RETURN_PATH" }
   /** The destination answers with PONG of the same value (be32). */

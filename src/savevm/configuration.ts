@@ -32,6 +32,7 @@ export interface Configuration {
   readonly uuid: string | null;
 }
 
+/** How errors name the configuration section, which has no id. */
 export const CONFIGURATION_SECTION: SectionRef = Object.freeze({
   id: null,
   idstr: "configuration",

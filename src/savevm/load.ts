@@ -33,6 +33,7 @@ import {
 } from "./section.js";
 import type { OnTrace } from "./trace.js";
 
+/** The form of the stream, and what else takes part in a load. */
 export interface LoadOptions extends StreamOptions {
   /** Acts on postcopy and COLO commands; as with those capabilities off when absent. */
   readonly commands?: CommandHandler;

@@ -28,6 +28,7 @@ const UNLIMITED: Budget = { rateExceeded: () => false };
 /** Points of a save at which others may want to act (PrecopyNotifyReason). */
 export type PrecopyEvent = "setup" | "complete" | "cleanup";
 
+/** The form of the stream, and what else takes part in a save. */
 export interface SaveOptions extends StreamOptions {
   /** True when the current round has used up its bandwidth. Asked between sections, and by handlers within. */
   readonly rateLimit?: () => boolean;
@@ -40,6 +41,7 @@ export interface SaveOptions extends StreamOptions {
   readonly onTrace?: OnTrace;
 }
 
+/** How a precopy save ends. */
 export interface CompleteOptions {
   /** Only the END sections; devices follow later, perhaps in another stream. */
   readonly iterableOnly?: boolean;

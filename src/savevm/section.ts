@@ -19,6 +19,7 @@ import type { Writer } from "../stream/writer.js";
  * A body has no length: only its decoder knows where it ends, and the footer catches a decoder that got it wrong.
  */
 
+/** START, PART and END of iterative state; FULL of a device. */
 export type SectionType = "start" | "part" | "end" | "full";
 
 const TYPE_BYTES = {
@@ -63,6 +64,7 @@ export function writeSectionHeader(writer: Writer, type: SectionType, header: Se
   writer.u32(header.version);
 }
 
+/** Write the footer of section `id`. */
 export function writeSectionFooter(writer: Writer, id: number): void {
   writer.u8(QEMU_VM_SECTION_FOOTER);
   writer.u32(id);

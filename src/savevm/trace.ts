@@ -58,4 +58,5 @@ export type TraceEvent =
   /** Odd, and no reason to fail: what QEMU only reports. */
   | { readonly event: "warning"; readonly message: string };
 
+/** Called at every step of a session; what it throws fails the session. */
 export type OnTrace = (event: TraceEvent) => void;

@@ -1,5 +1,6 @@
 /**
- * Numbers of the wire, and nothing else: the only home of magic, section types, commands and RAM flags.
+ * Numbers of the wire, and nothing else: the only home of magic, section types, RAM flags and the like. Commands have
+ * a table of their own, with their lengths (savevm/commands.ts).
  * Names are QEMU's, so that one search finds both sides (migration/savevm.c, migration/ram.c).
  */
 
@@ -23,6 +24,7 @@ export const VMS_NULLPTR_MARKER = 0x30;
 /** What precedes a present element of an auto-allocated pointer array (newest QEMU). */
 export const VMS_POINTER_MARKER = 0x31;
 
+/** Given up long ago; here so that nobody takes the bit for a free one. */
 export const RAM_SAVE_FLAG_FULL = 0x01;
 export const RAM_SAVE_FLAG_ZERO = 0x02;
 export const RAM_SAVE_FLAG_MEM_SIZE = 0x04;

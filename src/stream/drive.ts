@@ -18,6 +18,7 @@ export type Decode<T> = Generator<number | PromiseLike<unknown>, T, void>;
  */
 export type Encode<T> = Generator<void | PromiseLike<unknown>, T, void>;
 
+/** Options of the drivers that wait. */
 export interface DriveOptions {
   /** Stops the run; its reason is rethrown unchanged. */
   readonly signal?: AbortSignal | undefined;

@@ -6,6 +6,7 @@ export interface SyncSource {
   read(): Uint8Array | null;
 }
 
+/** As {@link SyncSource}, for bytes that may have to be waited for. */
 export interface AsyncSource {
   read(): PromiseLike<Uint8Array | null> | Uint8Array | null;
   /** All that was wanted has been read: leave the rest to whoever owns the stream. */
@@ -19,6 +20,7 @@ export interface SyncSink {
   write(chunk: Uint8Array): void;
 }
 
+/** As {@link SyncSink}, for sinks that may have to be waited for. */
 export interface AsyncSink {
   write(chunk: Uint8Array): PromiseLike<void> | void;
   /** All has been written. */

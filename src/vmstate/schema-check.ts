@@ -12,6 +12,7 @@ import type { SchemaFinding, Verdict, VersionLevel } from "./schema-findings.js"
 import { otherDeviceName, sameName } from "./schema-renames.js";
 import type { SchemaDescription, SchemaDevice, SchemaField, StateSchema } from "./schema.js";
 
+/** What a comparison found; compatible if there are no errors. */
 export interface SchemaComparison {
   /** In the order of the old schema. */
   readonly findings: readonly SchemaFinding[];

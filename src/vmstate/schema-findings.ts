@@ -1,6 +1,7 @@
 /** What a comparison of two schemas can find, and what each finding means for a stream of the old machine. */
 import type { SchemaField } from "./schema.js";
 
+/** Kinds of findings; each is explained in the finding itself. */
 export type FindingCode =
   | "MACHINE_MISSING"
   | "MACHINE_DIFFERS"

@@ -22,6 +22,7 @@ interface Versioned {
   readonly minimumVersionId: number | null;
 }
 
+/** One entry of "Fields". */
 export interface SchemaField extends Versioned {
   readonly name: string;
   /** Bytes of one element in the memory of the machine that was dumped; not the length in the stream. */
@@ -33,6 +34,7 @@ export interface SchemaField extends Versioned {
   readonly description: SchemaDescription | null;
 }
 
+/** A description, of a device, a struct or a subsection. */
 export interface SchemaDescription extends Versioned {
   readonly name: string;
   readonly fields: readonly SchemaField[] | null;
@@ -41,6 +43,7 @@ export interface SchemaDescription extends Versioned {
   readonly members: readonly string[];
 }
 
+/** One device type. */
 export interface SchemaDevice extends Versioned {
   readonly name: string;
   readonly description: SchemaDescription | null;
@@ -48,6 +51,7 @@ export interface SchemaDevice extends Versioned {
   readonly members: readonly string[];
 }
 
+/** What a whole file says. */
 export interface StateSchema {
   /** Machine type; null when the file does not name one. */
   readonly machine: string | null;

@@ -59,6 +59,7 @@ export interface MutableArrayLike<V> {
 /** How many elements: fixed, or in a property of the device that may have been loaded just before. */
 export type Count = { readonly fixed: number } | { readonly from: string; readonly multiply: number };
 
+/** How an array of structs holds them. */
 export type PointerMode =
   /** Elements are the data. */
   | "inline"
@@ -112,6 +113,7 @@ export type FieldKind =
   | { readonly kind: "temporary"; readonly state: AnyVMState; readonly create: (parent: never) => object }
   | { readonly kind: "validate" };
 
+/** Decides whether a field exists; sees the device on save, the draft on load. */
 export type Predicate = (state: never, version: number) => boolean;
 
 /** One entry of a description's field list, whatever its device. */
