@@ -3,6 +3,7 @@ import { QEMU_VM_SUBSECTION, VMS_NULLPTR_MARKER } from "../stream/constants.js";
 import { encodeName } from "../stream/names.js";
 import type { Reader } from "../stream/reader.js";
 import type { Writer } from "../stream/writer.js";
+import { NOT_ARMED } from "../vmstate/codecs.js";
 import { subsectionHeaderSize, wireSize, type DescribedField, type DescribedState } from "./description.js";
 import type { DeviceFields, DeviceValue } from "./device-value.js";
 
@@ -10,8 +11,6 @@ import type { DeviceFields, DeviceValue } from "./device-value.js";
  * Device sections decoded and encoded through the description in their stream, for devices that we have never heard
  * of. Every field becomes a value; what has an unknown type stays bytes.
  */
-
-const NOT_ARMED = 0xffff_ffff_ffff_ffffn;
 
 interface Scalar {
   readonly size: number;

@@ -1,3 +1,5 @@
+import { equalBytes } from "./byte-comparer.js";
+
 /**
  * What a device section says, without its framing. 64-bit numbers are bigint, null is a null pointer or a timer that
  * is not armed, text is a counted string, and bytes are what has no better form.
@@ -80,5 +82,5 @@ function isSame(a: DeviceValue | undefined, b: DeviceValue | undefined): boolean
   if (typeof a === "bigint" && typeof b === "number") return a === BigInt(b);
   if (typeof a === "number" && typeof b === "bigint") return BigInt(a) === b;
   if (!(a instanceof Uint8Array) || !(b instanceof Uint8Array)) return a === b;
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  return equalBytes(a, b);
 }

@@ -1,3 +1,4 @@
+import { equalBytes, isZero } from "./byte-comparer.js";
 import type { StoredBlock } from "./page-store.js";
 import type { ScannedBlock } from "./ram-content.js";
 
@@ -76,13 +77,7 @@ function* differingPages(a: StoredBlock, b: StoredBlock, size: number): Generato
 
 /** Null stands for zeros. */
 function samePage(a: Uint8Array | null, b: Uint8Array | null, from: number, end: number): boolean {
-  if (a === null) return b === null || isZeroIn(b, from, end);
-  if (b === null) return isZeroIn(a, from, end);
-  for (let i = from; i < end; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
-function isZeroIn(bytes: Uint8Array, from: number, end: number): boolean {
-  for (let i = from; i < end; i++) if (bytes[i] !== 0) return false;
-  return true;
+  const [x, y] = [a?.subarray(from, end), b?.subarray(from, end)];
+  if (x === undefined) return y === undefined || isZero(y);
+  return y === undefined ? isZero(x) : equalBytes(x, y);
 }

@@ -118,7 +118,8 @@ export const bool: Codec<boolean> = {
   get: getBool,
 };
 
-const NOT_ARMED = 0xffff_ffff_ffff_ffffn;
+/** What a timer that is not armed is on the wire. */
+export const NOT_ARMED = 0xffff_ffff_ffff_ffffn;
 
 /** Expiry time in ns; null is a timer that is not armed (all ones on the wire). */
 export const timer: Codec<bigint | null> = {
