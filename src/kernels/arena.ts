@@ -1,4 +1,4 @@
-import { createKernels, loadKernels } from "./create.js";
+import { createKernels, loadKernels, type KernelOptions } from "./create.js";
 import { HeapMemory, WASM_PAGE_BYTES } from "./memory.js";
 import type { Kernels } from "./types.js";
 
@@ -8,11 +8,6 @@ export interface ArenaWindow {
   readonly name: string;
   readonly address: number;
   readonly byteLength: number;
-}
-
-export interface ArenaOptions {
-  /** Which kernels to use; see `KernelOptions`. */
-  readonly implementation?: "auto" | "wasm" | "js" | undefined;
 }
 
 /** Addresses that hold vectors and atomic words; also what keeps windows apart from each other's cache lines. */
@@ -39,13 +34,13 @@ export class Arena {
   }
 
   /** Makes an empty arena; compiles the kernels synchronously. */
-  static create(options: ArenaOptions = {}): Arena {
+  static create(options: KernelOptions = {}): Arena {
     const memory = createMemory(options);
     return new Arena(memory, createKernels(memory, options));
   }
 
   /** Makes an empty arena; compiles the kernels asynchronously, as the main thread of a page must. */
-  static async load(options: ArenaOptions = {}): Promise<Arena> {
+  static async load(options: KernelOptions = {}): Promise<Arena> {
     const memory = createMemory(options);
     return new Arena(memory, await loadKernels(memory, options));
   }
@@ -121,7 +116,7 @@ function roundUp(byteLength: number): number {
   return Math.ceil(byteLength / ALIGNMENT) * ALIGNMENT;
 }
 
-function createMemory(options: ArenaOptions): WebAssembly.Memory | HeapMemory {
+function createMemory(options: KernelOptions): WebAssembly.Memory | HeapMemory {
   if (options.implementation === "js" || typeof WebAssembly === "undefined") return new HeapMemory();
   return new WebAssembly.Memory({ initial: 1 });
 }

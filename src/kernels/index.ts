@@ -1,4 +1,4 @@
-export { Arena, type ArenaOptions, type ArenaWindow } from "./arena.js";
+export { Arena, type ArenaWindow } from "./arena.js";
 export { createKernels, loadKernels, type KernelMemory, type KernelOptions } from "./create.js";
 export {
   MASK_PAGES,
@@ -9,5 +9,4 @@ export {
   type EncodePages,
   type GrowableBuffer,
   type Kernels,
-  type PageWindow,
 } from "./types.js";
