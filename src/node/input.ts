@@ -4,7 +4,7 @@ import { createServer, type Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { ChannelError } from "../errors.js";
 import type { AsyncSource } from "../stream/io.js";
-import { channelFailed } from "./failure.js";
+import { channelFailed, exitProblem } from "./failure.js";
 import { parseUri, type Uri } from "./uri.js";
 
 /** A source of bytes with a size, if that is known, and something to release. */
@@ -105,13 +105,7 @@ function openCommand(command: string): Input {
   const name = `exec:${command}`;
   const exited = new Promise<string | null>((resolve) => {
     child.once("error", (error) => resolve(error.message));
-    child.once("close", (code, signal) => {
-      if (code === 0) resolve(null);
-      else
-        resolve(
-          signal === null ? `the command ended with status ${String(code)}` : `the command was ended by ${signal}`,
-        );
-    });
+    child.once("close", (code, signal) => resolve(exitProblem(code, signal)));
   });
   const input = streamInput(child.stdout, name, () => {
     if (child.exitCode === null && child.signalCode === null) child.kill();

@@ -5,7 +5,7 @@ import { finished } from "node:stream/promises";
 import type { Writable } from "node:stream";
 import type { AsyncSink } from "../stream/io.js";
 import { createAtomically, openInPlace, type AtomicFile } from "./atomic-file.js";
-import { channelFailed } from "./failure.js";
+import { channelFailed, exitProblem } from "./failure.js";
 import { parseUri } from "./uri.js";
 
 /** A sink that must be closed: only then has everything arrived. */
@@ -119,11 +119,9 @@ function openCommand(command: string): Output {
   const exited = new Promise<void>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => {
-      if (code === 0) resolve();
-      else
-        reject(
-          new Error(signal === null ? `the command ended with status ${String(code)}` : `it was ended by ${signal}`),
-        );
+      const problem = exitProblem(code, signal);
+      if (problem === null) resolve();
+      else reject(new Error(problem));
     });
   });
   exited.catch(() => undefined);
