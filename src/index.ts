@@ -89,7 +89,14 @@ export { BytesSink, toSink, type Writable } from "./stream/sink.js";
 export { bytesSource, toSource, type Readable } from "./stream/source.js";
 
 // Kernels
-export { createKernels, loadKernels, type KernelMemory, type KernelOptions, type Kernels } from "./kernels/index.js";
+export {
+  createKernels,
+  loadKernels,
+  type KernelMemory,
+  type KernelModules,
+  type KernelOptions,
+  type Kernels,
+} from "./kernels/index.js";
 
 // Errors and ceilings
 export * from "./errors.js";

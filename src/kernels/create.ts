@@ -2,7 +2,7 @@ import { BoundKernels } from "./bound.js";
 import { createJsKernels } from "./js.js";
 import { isWebAssemblyMemory } from "./memory.js";
 import type { GrowableBuffer, Kernels } from "./types.js";
-import { instantiateKernels, instantiateKernelsAsync } from "./wasm.js";
+import { instantiateKernels, instantiateKernelsAsync, type KernelModules } from "./wasm.js";
 
 /** What kernels can be bound to. Only a `WebAssembly.Memory` can be used by WebAssembly. */
 export type KernelMemory = WebAssembly.Memory | GrowableBuffer | ArrayBuffer | SharedArrayBuffer;
@@ -14,11 +14,8 @@ export interface KernelOptions {
    * elsewhere; "wasm" throws instead; "js" always takes the twin.
    */
   readonly implementation?: "auto" | "wasm" | "js" | undefined;
-  /**
-   * `savevm/kernels.wasm` compiled by the caller (for a shared memory, the build for those): where bytes must not
-   * be compiled at run time, or to compile once for many workers.
-   */
-  readonly module?: WebAssembly.Module | undefined;
+  /** Compiled by the caller: where bytes must not be compiled at run time, or to compile once for many workers. */
+  readonly modules?: KernelModules | undefined;
 }
 
 /**
@@ -32,7 +29,7 @@ export function createKernels(memory: KernelMemory, options: KernelOptions = {})
   const implementation = options.implementation ?? "auto";
   if (implementation !== "js" && isWebAssemblyMemory(target)) {
     try {
-      return new BoundKernels("wasm", instantiateKernels(target, options.module), target);
+      return new BoundKernels("wasm", instantiateKernels(target, options.modules), target);
     } catch (error) {
       if (implementation === "wasm") throw error;
       return new BoundKernels("js", createJsKernels(target), target, error);
@@ -47,7 +44,7 @@ export async function loadKernels(memory: KernelMemory, options: KernelOptions =
   const implementation = options.implementation ?? "auto";
   if (implementation !== "js" && isWebAssemblyMemory(target)) {
     try {
-      return new BoundKernels("wasm", await instantiateKernelsAsync(target, options.module), target);
+      return new BoundKernels("wasm", await instantiateKernelsAsync(target, options.modules), target);
     } catch (error) {
       if (implementation === "wasm") throw error;
       return new BoundKernels("js", createJsKernels(target), target, error);

@@ -10,3 +10,4 @@ export {
   type GrowableBuffer,
   type Kernels,
 } from "./types.js";
+export type { KernelModules } from "./wasm.js";

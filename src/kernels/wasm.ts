@@ -7,25 +7,37 @@ function embeddedFor(memory: WebAssembly.Memory): EmbeddedKernels {
   return isSharedBuffer(memory.buffer) ? shared : plain;
 }
 
+/** The two builds of the kernels, compiled by the caller. */
+export interface KernelModules {
+  /** `savevm/kernels.wasm`, for memories that are not shared. */
+  readonly plain?: WebAssembly.Module | undefined;
+  /** `savevm/kernels.shared.wasm`, for shared ones. */
+  readonly shared?: WebAssembly.Module | undefined;
+}
+
+function given(memory: WebAssembly.Memory, { plain, shared }: KernelModules): WebAssembly.Module | undefined {
+  return isSharedBuffer(memory.buffer) ? shared : plain;
+}
+
 function source(kernels: EmbeddedKernels): WebAssembly.Module | Uint8Array<ArrayBuffer> {
   if (typeof kernels.source !== "string") return kernels.source;
   return Uint8Array.from(atob(kernels.source), (character) => character.charCodeAt(0));
 }
 
 /**
- * Instantiates the kernels on a memory, compiling in place; `module` is used instead of the embedded binary. Throws
+ * Instantiates the kernels on a memory, compiling in place unless `modules` has the build for it. Throws
  * what the engine throws where that is forbidden or impossible: CompileError, EvalError, LinkError, RangeError.
  */
-export function instantiateKernels(memory: WebAssembly.Memory, module?: WebAssembly.Module): RawKernels {
-  const { exports } = loader.instantiateSync<RawKernels>(module ?? source(embeddedFor(memory)), { env: { memory } });
-  return exports;
+export function instantiateKernels(memory: WebAssembly.Memory, modules: KernelModules = {}): RawKernels {
+  const binary = given(memory, modules) ?? source(embeddedFor(memory));
+  return loader.instantiateSync<RawKernels>(binary, { env: { memory } }).exports;
 }
 
 /** Like {@link instantiateKernels}, for threads that must not compile synchronously. Rejects where that throws. */
 export async function instantiateKernelsAsync(
   memory: WebAssembly.Memory,
-  module?: WebAssembly.Module,
+  modules: KernelModules = {},
 ): Promise<RawKernels> {
-  const { exports } = await loader.instantiate<RawKernels>(module ?? source(embeddedFor(memory)), { env: { memory } });
-  return exports;
+  const binary = given(memory, modules) ?? source(embeddedFor(memory));
+  return (await loader.instantiate<RawKernels>(binary, { env: { memory } })).exports;
 }

@@ -117,7 +117,7 @@ describe("engines", () => {
   test("createKernels, a module that does not fit the memory, takes the twin", async () => {
     const module = await WebAssembly.compile(Buffer.from((await compileKernels()).plain.base64, "base64"));
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
-    const kernels = createKernels(memory, { module });
+    const kernels = createKernels(memory, { modules: { shared: module } });
     expect(kernels.implementation).toBe("js");
     expect(kernels.fallbackCause).toBeInstanceOf(WebAssembly.LinkError);
   });
@@ -133,8 +133,21 @@ describe("engines", () => {
       instantiate: (m: WebAssembly.Module, i: WebAssembly.Imports) => Promise.resolve(new WebAssembly.Instance(m, i)),
     });
     const memory = new WebAssembly.Memory({ initial: 1 });
-    expect(createKernels(memory, { module }).implementation).toBe("wasm");
-    expect((await loadKernels(memory, { module })).implementation).toBe("wasm");
+    const modules = { plain: module };
+    expect(createKernels(memory, { modules }).implementation).toBe("wasm");
+    expect((await loadKernels(memory, { modules })).implementation).toBe("wasm");
+  });
+
+  test("createKernels, both builds compiled by the caller, takes the one for each memory", async () => {
+    const compiled = await compileKernels();
+    const [plain, shared] = await Promise.all(
+      [compiled.plain, compiled.shared].map(({ base64 }) => WebAssembly.compile(Buffer.from(base64, "base64"))),
+    );
+    for (const isShared of [false, true]) {
+      const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: isShared });
+      const kernels = createKernels(memory, { implementation: "wasm", modules: { plain, shared } });
+      expect(kernels.zeroPageMask(0, 256, 3)).toBe(7);
+    }
   });
 
   test("createKernels, kernels embedded as modules (workerd), compiles nothing", async () => {
