@@ -57,6 +57,8 @@ export type ProtocolErrorCode =
   | "POSTCOPY_ORDER"
   | "POSTCOPY_UNSUPPORTED"
   | "RETURN_PATH"
+  /** A channel of a multifd migration. */
+  | "MULTIFD"
   | "CONFIGURATION"
   | "CAPABILITY";
 export type ChannelErrorCode = "CHANNEL_CLOSED" | "CHANNEL_FAILED";
