@@ -46,3 +46,13 @@ export const SCHEMA_LIMITS = Object.freeze({
   /** Findings that one comparison may hold. */
   findings: 1 << 16,
 });
+
+/** Ceilings on the snapshot table of a qcow2 image: those of QEMU. */
+export const QCOW2_LIMITS = Object.freeze({
+  /** Snapshots of one image. */
+  snapshots: 1 << 16,
+  /** Bytes of extra data of one of them. */
+  extraBytes: 1024,
+  /** Bytes of the whole table. */
+  tableBytes: 64 << 20,
+});
