@@ -4,7 +4,8 @@ import { runCommandLine } from "./program.js";
 // A reader that has seen enough, such as head(1), is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
-  throw error;
+  process.stderr.write(`savevm: Write standard output: ${error.message}\n`);
+  process.exit(1);
 });
 
 await runCommandLine(process.argv);

@@ -11,6 +11,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
   const program = new Command("savevm")
     .description("Read, check, convert and compare QEMU migration streams")
     .exitOverride()
+    .showSuggestionAfterError(false) // an error is one line
     .configureHelp({ showGlobalOptions: true });
   for (const register of [
     registerInspect,

@@ -103,7 +103,7 @@ export function parseLimits(texts: readonly string[] = []): Partial<Limits> {
   for (const text of texts) {
     const [name, digits = ""] = text.split("=");
     const value = Number(digits);
-    if (!(name in DEFAULT_LIMITS) || digits === "" || !Number.isSafeInteger(value) || value < 0) {
+    if (!Object.hasOwn(DEFAULT_LIMITS, name) || digits === "" || !Number.isSafeInteger(value) || value < 0) {
       throw new UsageError(
         `Use --limit ${text}: want NAME=NUMBER, NAME one of ${Object.keys(DEFAULT_LIMITS).join(", ")}`,
       );

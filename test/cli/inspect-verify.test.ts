@@ -136,8 +136,14 @@ describe("savevm inspect: what it cannot read", () => {
     ["tcp: without a port", ["tcp:localhost"]],
     ["a page size that is none", ["x", "--page-size", "4095"]],
     ["a ceiling that is none", ["x", "--limit", "moonBytes=1"]],
+    ["a ceiling that every object has", ["x", "--limit", "toString=1"]],
   ])("%s: wrong usage, status 2", async (_, args) => {
     expect((await runSavevm("inspect", ...args)).status).toBe(2);
+  });
+
+  it("an option that is nearly right: still one line", async () => {
+    const { status, err } = await runSavevm("inspect", "--jso", "x");
+    expect({ status, err }).toEqual({ status: 2, err: "error: unknown option '--jso'\n" });
   });
 
   it.each([["--multifd"], ["--preempt"], ["--then"]])("%s: not supported yet, status 1", async (option) => {
