@@ -2,6 +2,8 @@ import { StreamError } from "../errors.js";
 
 /** Objects inside objects; QEMU's deepest descriptions have about a dozen. */
 const MAX_DEPTH = 64;
+/** Objects in one description; QEMU's largest have a few thousand. Bounds what is built from 16 MiB of `{}`. */
+const MAX_OBJECTS = 1 << 17;
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const INTEGER = /-?\d+/y;
 const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
@@ -16,6 +18,7 @@ export class JsonCursor {
   readonly #text: string;
   #at = 0;
   #depth = 0;
+  #objects = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -29,6 +32,7 @@ export class JsonCursor {
 
   /** Read an object; `onKey` must read the value, or {@link skip} it. */
   object(onKey: (key: string) => void): void {
+    if (++this.#objects > MAX_OBJECTS) throw this.error(`it has more than ${MAX_OBJECTS} objects`);
     this.#list("{", "}", () => {
       const key = this.string();
       if (!this.#take(":")) throw this.error("a colon was expected");

@@ -6,7 +6,7 @@ import type { Command } from "../savevm/commands.js";
 import type { Configuration } from "../savevm/configuration.js";
 import type { SectionType } from "../savevm/section.js";
 import { RAM_SAVE_FLAG_EOS, RAM_SAVE_FLAG_MULTIFD_FLUSH } from "../stream/constants.js";
-import type { Decode } from "../stream/drive.js";
+import { hasMore, type Decode } from "../stream/drive.js";
 import { isTargetPageSize } from "../stream/page-size.js";
 import type { Reader } from "../stream/reader.js";
 import { lookahead } from "./lookahead.js";
@@ -76,7 +76,9 @@ export class RamScan {
     }
     this.#reader = reader;
     if (this.#records === null || type === "start" || type === "full") yield* this.#meetList(reader, id);
-    else if (this.#pageSize === null) this.#infer(yield* lookahead(reader, RAM_LOOKAHEAD), 0, id);
+    else if (this.#pageSize === null && !(yield* isEmpty(reader))) {
+      this.#infer(yield* lookahead(reader, RAM_LOOKAHEAD), 0, id);
+    }
     yield* (this.#records as RamRecordReader<ScannedBlock>).section(reader);
   }
 
@@ -128,6 +130,11 @@ export class RamScan {
     const reader = this.#reader as Reader;
     return reader.has(8) && namesPageSize(reader.window(), 0, this.#pageSizes);
   }
+}
+
+/** A body that only ends: looking ahead in each of very many would take long. */
+function* isEmpty(reader: Reader): Decode<boolean> {
+  return (yield* hasMore(reader, 8)) && reader.peekU32(0) === 0 && reader.peekU32(4) === RAM_SAVE_FLAG_EOS;
 }
 
 /** False if only words without a page stand there, up to the end of the body. */

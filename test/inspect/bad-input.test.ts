@@ -4,6 +4,9 @@ import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { isMigrationError, MigrationError } from "../../src/errors.js";
 import type { ScanResult } from "../../src/inspect/scan-result.js";
+import { StreamScanner } from "../../src/inspect/scanner.js";
+import { decodeSync } from "../../src/stream/drive.js";
+import { Reader } from "../../src/stream/reader.js";
 import { compose, pageOf, scanBytes } from "./scan-kit.js";
 
 function recorded(name: string): Uint8Array {
@@ -102,6 +105,37 @@ describe("scan: changed streams", () => {
     const footer = scanBytes(bytes).devices[0].bodyOffset + 1;
     bytes[footer + 4] ^= 1;
     expect(outcome(bytes)).toMatchObject({ code: "FOOTER_MISMATCH", offset: footer, section: { idstr: "uart" } });
+  });
+
+  it("a description of very many objects: DESCRIPTION_INVALID, and nothing is built of them", () => {
+    const head = compose({ devices: [{ name: "uart", body: Uint8Array.of(1) }] });
+    const text = new TextEncoder().encode(`{"page_size":4096,"devices":[${"{},".repeat(200_000)}{}]}`);
+    const bytes = new Uint8Array([...head, 6, 0, 0, 0, 0, ...text]);
+    new DataView(bytes.buffer).setUint32(head.length + 1, text.length);
+    const { problems, description } = outcome(bytes) as ScanResult;
+    expect(description).toBeNull();
+    expect(problems.map(({ code }) => code)).toEqual(["DESCRIPTION_INVALID"]);
+  });
+
+  it("very many empty RAM sections before any page: the stream is not looked at anew for each", () => {
+    const part = [2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 16, 0x7e, 0, 0, 0, 2];
+    const whole = compose({ blocks: [{ name: "ram0", length: 4096 }] });
+    const at = whole.length - 1 - 2 * part.length;
+    const bytes = new Uint8Array(whole.length + 60_000 * part.length);
+    bytes.set(whole.subarray(0, at));
+    for (let i = 0; i < 60_000; i++) bytes.set(part, at + i * part.length);
+    bytes.set(whole.subarray(at), at + 60_000 * part.length);
+    let reads = 0;
+    const reader = new Reader();
+    const source = {
+      read() {
+        const chunk = bytes.subarray(reads * 65536, (reads + 1) * 65536);
+        reads++;
+        return chunk.length === 0 ? null : chunk;
+      },
+    };
+    expect(decodeSync(new StreamScanner({}).scan(reader), reader, source).sections).toHaveLength(60_003);
+    expect(reads).toBeLessThan(bytes.length / 65536 + 10);
   });
 
   it("a description that names another size: DESCRIPTION_MISMATCH, and the bytes stay raw", () => {
