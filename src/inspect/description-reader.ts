@@ -58,8 +58,11 @@ export class DescriptionReader {
     return null;
   }
 
-  /** Read the description if one follows, the EOF byte being consumed. Its absence is no error. */
-  *read(reader: Reader): Decode<ReadDescription> {
+  /**
+   * Read the description if one follows, the EOF byte being consumed. Its absence is no error.
+   * @param onPassed told how far a description was passed over that is too long to be held
+   */
+  *read(reader: Reader, onPassed: (offset: number) => void): Decode<ReadDescription> {
     const { offset } = reader;
     if (!(yield* hasMore(reader)) || reader.peekU8() !== QEMU_VM_VMDESCRIPTION) return NOTHING;
     const head = yield* lookahead(reader, 5);
@@ -71,7 +74,10 @@ export class DescriptionReader {
     }
     if (length > this.#limits.descriptionBytes) {
       reader.advance(5);
-      for (let left = length; left > 0 && (yield* hasMore(reader));) left -= reader.advance(left);
+      for (let left = length; left > 0 && (yield* hasMore(reader));) {
+        left -= reader.advance(left);
+        onPassed(reader.offset);
+      }
       const limit = `the ceiling descriptionBytes is ${this.#limits.descriptionBytes}`;
       return { ...NOTHING, warning: `The description of ${length} bytes was passed over: ${limit}` };
     }

@@ -335,7 +335,9 @@ export class StreamScanner {
   /** The description, and whatever follows it. */
   *#behindEof(reader: Reader): Decode<void> {
     const offset = reader.offset;
-    const { record, warning, problem } = yield* this.#description.read(reader);
+    const { record, warning, problem } = yield* this.#description.read(reader, (passed) =>
+      this.#observer?.onOpaque(passed),
+    );
     if (warning !== null) this.#warnings.push(warning);
     if (problem !== null) this.#problems.push(problem);
     if (record !== null) this.#observer?.onDescription(record);

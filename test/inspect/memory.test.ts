@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { isMigrationError } from "../../src/errors.js";
 import { PageStore } from "../../src/inspect/page-store.js";
+import type { ScanObserver } from "../../src/inspect/scan-observer.js";
 import { StreamScanner } from "../../src/inspect/scanner.js";
 import { decodeSync } from "../../src/stream/drive.js";
 import { Reader } from "../../src/stream/reader.js";
@@ -126,5 +127,45 @@ describe("scan: absurd lengths", () => {
     const scan = (): unknown =>
       decodeSync(new StreamScanner({ limits: { elements: 40 } }).scan(reader), reader, { read: () => null });
     expect(scan).toThrow(expect.objectContaining({ code: "LIMIT_EXCEEDED" }));
+  });
+});
+
+describe("scan: what is passed over", () => {
+  it("a description too long to be held: a watcher hears of it as it goes, and need not keep the bytes", () => {
+    const told: number[] = [];
+    const ignore = (): void => undefined;
+    const observer: ScanObserver = {
+      ramObserver: () => ({
+        onBlockList: ignore,
+        onPage: ignore,
+        onZero: ignore,
+        onXbzrle: ignore,
+        onCompressed: ignore,
+        onFlush: ignore,
+        onEos: ignore,
+      }),
+      onHeader: ignore,
+      onConfiguration: ignore,
+      onSectionBegin: ignore,
+      onSectionEnd: ignore,
+      onCommand: ignore,
+      onEof: ignore,
+      onDescription: ignore,
+      onOpaque: (offset) => void told.push(offset),
+      onEnd: ignore,
+    };
+    const reader = new Reader();
+    const head = hex(`${NONE} 00 06 ffffffff`);
+    const more = filler(40 * MIB);
+    let first = true;
+    const read = (): Uint8Array | null => {
+      if (!first) return more();
+      first = false;
+      return head;
+    };
+    decodeSync(new StreamScanner({ observer }).scan(reader), reader, { read });
+    const steps = told.map((offset, i) => offset - (told[i - 1] ?? head.length));
+    expect(told.at(-1)).toBe(head.length + 40 * MIB);
+    expect(Math.max(...steps)).toBeLessThanOrEqual(2 * MIB);
   });
 });
