@@ -12,6 +12,7 @@ import { PAGE_SIZE } from "../guest/model.js";
 import {
   argsFor,
   bootAndSendAsleep,
+  bytesOf,
   loaded,
   mainMemory,
   memoryProblems,
@@ -22,45 +23,74 @@ import {
   ramOf,
   runGuest,
   setRunning,
+  type OurMachine,
 } from "../kit/between.js";
 import { Qemu, Scratch } from "../kit/qemu.js";
 import { connectSink, listenOnce } from "../kit/socket.js";
+import { sha256 } from "../machines/kit.js";
 import { readStream } from "../record/second-opinion.js";
 
 const RAM_PAGES = (MEGABYTES << 20) / PAGE_SIZE;
 
-describe("QEMU to us to QEMU, through sockets", () => {
+/**
+ * Load a busy guest that QEMU sends in several rounds while it runs. Returns the bytes that came.
+ *
+ * QEMU 7.2 under TCG may miss writes of a busy guest between two rounds; with XBZRLE, which goes round more often, its
+ * own destination nearly always finds the guest damaged on an idle host. So what such a stream holds is judged by an
+ * independent reader of the same bytes, and only plain rounds by the guest itself.
+ */
+async function receive(scratch: Scratch, machine: OurMachine, name: string, capabilities: string[]) {
+  const args = argsFor(scratch, name, { guest: { idle: false, delay: 20_000 } });
+  await using listener = await listenOnce(scratch.file("ours"));
+  const slow = { "max-bandwidth": 1_000_000, "downtime-limit": 1 };
+  await using source = await Qemu.start({ args, capabilities, parameters: slow });
+  await source.waitForGuest(200, 2);
+  await source.execute("migrate", { uri: `unix:${scratch.file("ours")}` });
+  const received: Uint8Array[] = [];
+  const load = loadStateAsync(machine.registry, kept(await listener.accept(), received), { machine: name });
+  await source.poll("a fourth round over RAM", 30_000, async () => {
+    const { ram } = await source.migrationInfo();
+    return (ram?.["dirty-sync-count"] ?? 0) >= 4 || undefined;
+  });
+  await source.configure([], { "max-bandwidth": 1_000_000_000, "downtime-limit": 2000 });
+  await source.waitForMigration();
+  await load;
+  return concat(received);
+}
+
+async function* kept(chunks: AsyncIterable<Uint8Array>, copies: Uint8Array[]): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    copies.push(Uint8Array.from(chunk));
+    yield chunk;
+  }
+}
+
+describe("QEMU to us, through a socket", () => {
   it.each([
-    { name: "microvm", capabilities: [], create: ourMicrovm },
-    { name: "microvm", capabilities: ["xbzrle"], create: ourMicrovm },
-    { name: "isapc", capabilities: ["xbzrle"], create: ourIsapc },
-  ])("a busy $name that is sent in several rounds, with $capabilities", async ({ name, capabilities, create }) => {
+    { name: "microvm", create: ourMicrovm },
+    { name: "isapc", create: ourIsapc },
+  ])("a busy $name in several rounds with XBZRLE: RAM is what an independent reader makes of it", async (machine) => {
     using scratch = new Scratch();
-    const args = argsFor(scratch, name, { guest: { idle: false, delay: 20_000 } });
-    const machine = create();
-    {
-      await using listener = await listenOnce(scratch.file("ours"));
-      const slow = { "max-bandwidth": 1_000_000, "downtime-limit": 1 };
-      await using source = await Qemu.start({ args, capabilities, parameters: slow });
-      await source.waitForGuest(200, 2);
-      await source.execute("migrate", { uri: `unix:${scratch.file("ours")}` });
-      const load = loadStateAsync(machine.registry, await listener.accept(), { machine: name });
-      await source.poll("a fourth round over RAM", 30_000, async () => {
-        const { ram } = await source.migrationInfo();
-        return (ram?.["dirty-sync-count"] ?? 0) >= 4 || undefined;
-      });
-      await source.configure([], { "max-bandwidth": 1_000_000_000, "downtime-limit": 2000 });
-      await source.waitForMigration();
-      await load;
-    }
-    const { xbzrlePages, normalPages } = ramOf(machine).loadStats;
-    expect(normalPages).toBeGreaterThan(RAM_PAGES / 20);
-    expect(xbzrlePages > 0).toBe(capabilities.includes("xbzrle"));
+    const ours = machine.create();
+    const bytes = await receive(scratch, ours, machine.name, ["xbzrle"]);
+    expect(ramOf(ours).loadStats.xbzrlePages).toBeGreaterThan(0);
+    const { blocks } = readStream(bytes).contents.ram;
+    expect(blocks.map(({ name }) => sha256(bytesOf(ours, name)))).toEqual(blocks.map((block) => block.sha256));
+  });
+});
+
+describe("QEMU to us to QEMU, through sockets", () => {
+  it("a busy microvm that is sent in several rounds: the guest runs on undamaged", async () => {
+    using scratch = new Scratch();
+    const machine = ourMicrovm();
+    await receive(scratch, machine, "microvm", []);
+    expect(ramOf(machine).loadStats.normalPages).toBeGreaterThan(RAM_PAGES / 20);
 
     const uri = `unix:${scratch.file("theirs")}`;
+    const args = argsFor(scratch, "microvm", { guest: { idle: false, delay: 20_000 } });
     await using destination = await Qemu.start({ args, incoming: uri });
     using sink = await connectSink(scratch.file("theirs"));
-    await saveStateAsync(machine.registry, sink, { machine: name });
+    await saveStateAsync(machine.registry, sink, { machine: "microvm" });
     await destination.waitForMigration();
 
     await destination.expectGuestRuns(2);
