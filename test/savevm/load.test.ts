@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ChannelError, isMigrationError, type MigrationError } from "../../src/errors.js";
+import { ChannelError } from "../../src/errors.js";
 import type { SaveVMHandlers } from "../../src/registry/handlers.js";
 import { StateRegistry } from "../../src/registry/registry.js";
 import type { CommandContext, CommandHandler, DelegatedCommand } from "../../src/savevm/command-handler.js";
@@ -12,6 +12,7 @@ import { bytesSource } from "../../src/stream/source.js";
 import { vmstate } from "../../src/vmstate/describe.js";
 import { u8 } from "../../src/vmstate/fields.js";
 import type { VMStateOptions } from "../../src/vmstate/types.js";
+import { failure } from "../kit/failure.js";
 import { fromHex } from "../kit/hex.js";
 import { oldStyle, probe, type ProbeOptions } from "../kit/live.js";
 
@@ -57,16 +58,6 @@ function run<T>(hex: string, decode: (reader: Reader) => Decode<T>): { result: T
 
 function load(registry: StateRegistry, hex: string, options: LoadOptions = bare) {
   return run(hex, (reader) => new LoadSession(registry, options).loadState(reader));
-}
-
-function failure(action: () => unknown): MigrationError {
-  try {
-    action();
-  } catch (error) {
-    if (isMigrationError(error)) return error;
-    throw error;
-  }
-  throw new Error("It did not fail");
 }
 
 describe("sections", () => {

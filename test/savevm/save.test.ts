@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { isMigrationError, type MigrationError } from "../../src/errors.js";
 import type { SaveVMHandlers } from "../../src/registry/handlers.js";
 import { StateRegistry } from "../../src/registry/registry.js";
 import { SaveSession, type SaveOptions } from "../../src/savevm/save.js";
@@ -10,6 +9,7 @@ import { Writer } from "../../src/stream/writer.js";
 import { vmstate } from "../../src/vmstate/describe.js";
 import { u8 } from "../../src/vmstate/fields.js";
 import { MigrationPriority, type VMStateOptions } from "../../src/vmstate/types.js";
+import { failure } from "../kit/failure.js";
 import { toHex } from "../kit/hex.js";
 import { oldStyle, probe, type ProbeOptions } from "../kit/live.js";
 
@@ -38,16 +38,6 @@ function written<T>(step: (writer: Writer) => Encode<T>): { hex: string; result:
   const sink = new BytesSink();
   const result = encodeSync(step(writer), writer, sink);
   return { hex: toHex(sink.toBytes()), result };
-}
-
-function failure(run: () => unknown): MigrationError {
-  try {
-    run();
-  } catch (error) {
-    if (isMigrationError(error)) return error;
-    throw error;
-  }
-  throw new Error("It did not fail");
 }
 
 const START_A = "01000000000161" + "00000000" + "00000001" + "aa";

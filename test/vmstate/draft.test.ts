@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { isMigrationError, type MigrationError } from "../../src/errors.js";
 import { decodeAsync, type Decode } from "../../src/stream/drive.js";
 import { Reader } from "../../src/stream/reader.js";
 import { toSource } from "../../src/stream/source.js";
@@ -28,20 +27,11 @@ import {
   vbuffer,
 } from "../../src/vmstate/fields.js";
 import { loadVMState } from "../../src/vmstate/load.js";
+import { failure } from "../kit/failure.js";
 import { fromHex, toHex } from "../kit/hex.js";
 import { load, saved } from "../kit/vmstate.js";
 
 /** What hooks see and may do, and what a failed load leaves behind. */
-
-function failure(run: () => unknown): MigrationError {
-  try {
-    run();
-  } catch (error) {
-    if (isMigrationError(error)) return error;
-    throw error;
-  }
-  throw new Error("It did not fail");
-}
 
 const no = (): never => {
   throw new Error("no");

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { isMigrationError, type MigrationError } from "../../src/errors.js";
 import { decodeAsync } from "../../src/stream/drive.js";
 import { Reader } from "../../src/stream/reader.js";
 import { bytesSource } from "../../src/stream/source.js";
@@ -29,18 +28,9 @@ import {
 } from "../../src/vmstate/fields.js";
 import { loadVMState } from "../../src/vmstate/load.js";
 import type { AnyVMState } from "../../src/vmstate/types.js";
+import { failure } from "../kit/failure.js";
 import { fromHex, toHex } from "../kit/hex.js";
 import { load, saved } from "../kit/vmstate.js";
-
-function failure(run: () => unknown): MigrationError {
-  try {
-    run();
-  } catch (error) {
-    if (isMigrationError(error)) return error;
-    throw error;
-  }
-  throw new Error("It did not fail");
-}
 
 describe("loadVMState, order of hooks", () => {
   function machine(log: string[]): { state: AnyVMState; device: object } {
