@@ -1,0 +1,21 @@
+// The sources as they are now, bundled for a benchmark: never a build older than they are.
+
+import { fileURLToPath } from "node:url";
+import { rollup } from "rollup";
+import esbuild from "rollup-plugin-esbuild";
+import { kernels } from "../rollup.config.mjs";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+/** Bundles modules of src/ (paths without "src/" and ".ts") to build/bench/, and returns the paths of the results. */
+export async function bundle(names) {
+  const input = Object.fromEntries(names.map((name) => [name.replaceAll("/", "-"), `${ROOT}src/${name}.ts`]));
+  const bundled = await rollup({
+    input,
+    plugins: [kernels(), esbuild({ target: "es2022" })],
+    external: [/^node:/, "@assemblyscript/loader", "commander", "fflate"],
+  });
+  const dir = `${ROOT}build/bench/${process.pid}`;
+  await bundled.write({ dir, format: "es", chunkFileNames: "chunk-[name].mjs", entryFileNames: "[name].mjs" });
+  return Object.fromEntries(names.map((name) => [name, `${dir}/${name.replaceAll("/", "-")}.mjs`]));
+}
