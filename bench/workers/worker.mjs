@@ -1,0 +1,18 @@
+// One thread of a team: waits for orders and carries them out, until it is terminated.
+
+import { workerData } from "node:worker_threads";
+import { JOBS } from "./jobs.mjs";
+import { ANSWERS, END, FIRST, JOB, ORDERS, RESULT } from "./team.mjs";
+
+const { guest, place, control } = workerData;
+const { createKernels } = await import(guest.kernels);
+const kernels = createKernels(guest.memory, { implementation: "wasm", modules: guest.modules });
+const own = { ...guest, ...place, kernels, bytes: new Uint8Array(guest.memory.buffer) };
+const jobs = Object.values(JOBS);
+
+for (let done = 0; ; done++) {
+  Atomics.wait(control, ORDERS, done);
+  control[RESULT] = jobs[control[JOB]](own, control[FIRST], control[END]);
+  Atomics.add(control, ANSWERS, 1);
+  Atomics.notify(control, ANSWERS);
+}
