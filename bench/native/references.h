@@ -8,9 +8,16 @@
 #include <stdint.h>
 
 // Each name is a function of the addon and in one of the .c files.
-#define REFERENCES(X) \
+#define REFERENCES(X)   \
+  X(bitmapCount)      \
+  X(bitmapMergeClear) \
+  X(bitmapNextSet)    \
+  X(bitmapRuns)       \
   X(copy)             \
-  X(zeroPages)
+  X(zeroPages)        \
+  X(changedPages)     \
+  X(encodeRam)        \
+  X(decodeRam)
 
 #define DECLARE(name) uint32_t name(uint8_t *memory, const uint32_t *argument);
 REFERENCES(DECLARE)

@@ -1,0 +1,180 @@
+// Dirty bitmaps of 32 MiB: 1 TiB of guest in pages of 4 KiB. Sets that are moved between two of them are twice that.
+
+import { MIB, randomNumbers, same } from "../kit.mjs";
+
+const LENGTH = 32 * MIB;
+const BITS = LENGTH * 8;
+const FIRST = 65536;
+const SECOND = FIRST + LENGTH;
+const CAPACITY = 8192; // runs of one call: 64 KiB, which stay in the cache while the caller uses them
+
+/** Sets each bit with a probability. */
+function scatter(bitmap, density) {
+  bitmap.fill(0);
+  if (density === 0) return;
+  const random = randomNumbers(7);
+  if (density === 0.5) {
+    for (let at = 0; at < bitmap.length; at++) bitmap[at] = random() * 256;
+    return;
+  }
+  const gap = () => Math.floor(Math.log(1 - random()) / Math.log(1 - density));
+  for (let bit = gap(); bit < bitmap.length * 8; bit += 1 + gap()) bitmap[bit >>> 3] |= 1 << (bit & 7);
+}
+
+/** Sets runs and leaves gaps, both of lengths up to twice the mean. */
+function paint(bitmap, run, gap) {
+  bitmap.fill(0);
+  const random = randomNumbers(7);
+  const length = (mean) => 1 + Math.floor(random() * 2 * mean);
+  for (let bit = length(gap); bit < bitmap.length * 8; bit += length(gap)) {
+    const end = Math.min(bit + length(run), bitmap.length * 8);
+    for (; bit < end && (bit & 7) !== 0; bit++) bitmap[bit >>> 3] |= 1 << (bit & 7);
+    if (end - bit >= 8) bitmap.fill(255, bit >>> 3, end >>> 3);
+    for (bit = Math.max(bit, end & ~7); bit < end; bit++) bitmap[bit >>> 3] |= 1 << (bit & 7);
+  }
+}
+
+/** All runs, by calls with room for CAPACITY; returns how many. */
+function extents(bitmapRuns, words, out) {
+  let total = 0;
+  let from = 0;
+  while (true) {
+    const runs = bitmapRuns(FIRST, from, BITS, out, CAPACITY);
+    total += runs;
+    if (runs < CAPACITY) return total;
+    from = words[runs * 2 - 1];
+  }
+}
+
+/** The runs of the last call of a variant, and how many there were in all, as one text. */
+function summary(variant, words) {
+  words.fill(0);
+  return `${variant()} ${words.reduce((sum, word) => (Math.imul(sum, 31) + word) | 0, 0)}`;
+}
+
+function extentsRow(bench, fill) {
+  const { bytes, wasm, js, native } = bench.open(SECOND + 65536);
+  fill(bytes.subarray(FIRST, FIRST + LENGTH));
+  const words = new Uint32Array(bytes.buffer, SECOND, CAPACITY * 2);
+  const variants = {
+    wasm: () => extents((...range) => wasm.bitmapRuns(...range), words, SECOND),
+    js: () => extents((...range) => js.bitmapRuns(...range), words, SECOND),
+  };
+  if (native) variants.native = () => extents(native.bitmapRuns, words, SECOND);
+  same("extents", ...Object.values(variants).map((variant) => summary(variant, words)));
+  return { variants };
+}
+
+function cleanRow(bench) {
+  const { bytes, wasm, js, native } = bench.open(FIRST + LENGTH);
+  bytes.fill(0, FIRST, FIRST + LENGTH);
+  const variants = {
+    wasm: () => wasm.bitmapNextSet(FIRST, 0, BITS),
+    js: () => js.bitmapNextSet(FIRST, 0, BITS),
+  };
+  if (native) variants.native = () => native.bitmapNextSet(FIRST, 0, BITS);
+  same("next set bit", ...Object.values(variants).map((variant) => variant()));
+  return { variants };
+}
+
+function countRow(bench) {
+  const { bytes, wasm, js, native } = bench.open(FIRST + LENGTH);
+  scatter(bytes.subarray(FIRST, FIRST + LENGTH), 0.5);
+  const variants = { wasm: () => wasm.bitmapCount(FIRST, 0, BITS), js: () => js.bitmapCount(FIRST, 0, BITS) };
+  if (native) variants.native = () => native.bitmapCount(FIRST, BITS);
+  same("population count", ...Object.values(variants).map((variant) => variant()));
+  return { variants };
+}
+
+/** Marks go from one bitmap to the other, which is empty then, and with the next call back. */
+function syncRow(bench, density, shared) {
+  const { bytes, wasm, js, native } = bench.open(SECOND + LENGTH, { shared });
+  bytes.fill(0, FIRST, SECOND + LENGTH);
+  scatter(bytes.subarray(FIRST, FIRST + LENGTH), density);
+  let target = SECOND;
+  let source = FIRST;
+  const move = (mergeClear) => {
+    const added = mergeClear(target, source, BITS);
+    [target, source] = [source, target];
+    return added;
+  };
+  const variants = {
+    wasm: () => move((...sets) => wasm.bitmapMergeClear(...sets)),
+    js: () => move((...sets) => js.bitmapMergeClear(...sets)),
+  };
+  if (native) variants.native = () => move(native.bitmapMergeClear);
+  same("new marks", ...Object.values(variants).map((variant) => variant()));
+  return { variants };
+}
+
+const FILLS = [
+  ["0", "no page dirty", (bitmap) => scatter(bitmap, 0), 1.1, 1.5],
+  ["1e-6", "1e-6 of the pages dirty", (bitmap) => scatter(bitmap, 1e-6), 1.1, 1.5],
+  ["1e-4", "1e-4 of the pages dirty", (bitmap) => scatter(bitmap, 1e-4), 1.1, 1.5],
+  ["1e-3", "1e-3 of the pages dirty", (bitmap) => scatter(bitmap, 1e-3)],
+  ["1e-2", "1e-2 of the pages dirty", (bitmap) => scatter(bitmap, 1e-2), 3, 3.6],
+  ["0.5", "half of the pages dirty", (bitmap) => scatter(bitmap, 0.5), 9, 10.5],
+  ["runs-64", "runs of about 64 pages, a tenth dirty", (bitmap) => paint(bitmap, 64, 576), 0.9, 1.1],
+  ["runs-512", "runs of about 512 pages, half dirty", (bitmap) => paint(bitmap, 512, 512), 0.9, 1.1],
+  ["ones", "every page dirty", (bitmap) => bitmap.fill(255), 0.9, 1.1],
+];
+
+const SYNCS = [
+  ["0", 0, 2, 2.4],
+  ["1e-4", 1e-4],
+  ["1e-2", 1e-2, 4.5, 5.4],
+  ["0.5", 0.5, 8.5, 10],
+];
+
+function ratios(floor, goal) {
+  return [
+    { of: "wasm", to: "native", floor, goal },
+    { of: "wasm", to: "js" },
+  ];
+}
+
+export function rows(bench) {
+  return [
+    ...FILLS.map(([mix, title, fill, floor, goal]) => ({
+      id: `bitmap/extents/${mix}`,
+      title: `dirty bitmap to extents, 32 MiB, ${title}`,
+      bytes: LENGTH,
+      prepare: () => extentsRow(bench, fill),
+      ratios: ratios(floor, goal),
+      once: true,
+      rounds: 15,
+    })),
+    {
+      id: "bitmap/next/clean",
+      title: "next dirty page of 1 TiB of clean guest, 32 MiB",
+      bytes: LENGTH,
+      prepare: () => cleanRow(bench),
+      ratios: ratios(),
+    },
+    {
+      id: "bitmap/popcount",
+      title: "population count, 32 MiB cold",
+      bytes: LENGTH,
+      prepare: () => countRow(bench),
+      ratios: ratios(3, 4.5),
+    },
+    ...SYNCS.map(([mix, density, floor, goal]) => ({
+      id: `bitmap/sync/${mix}`,
+      title: `merge and clear, 32 MiB, density ${mix}`,
+      bytes: LENGTH,
+      prepare: () => syncRow(bench, density, false),
+      ratios: ratios(floor, goal),
+      once: true,
+      rounds: 15,
+    })),
+    ...SYNCS.map(([mix, density]) => ({
+      id: `bitmap/sync-shared/${mix}`,
+      title: `merge and clear, 32 MiB, density ${mix}, on shared memory`,
+      bytes: LENGTH,
+      prepare: () => syncRow(bench, density, true),
+      ratios: ratios(),
+      once: true,
+      rounds: 15,
+    })),
+  ];
+}
