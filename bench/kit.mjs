@@ -36,9 +36,12 @@ export class Workbench {
   #memory;
   #native = loadNative();
   #createKernels;
+  /** What the package exports, as a promise. */
+  library;
 
-  constructor({ createKernels }) {
+  constructor({ createKernels, library }) {
     this.#createKernels = createKernels;
+    this.library = library;
   }
 
   /** A memory of at least `byteLength` bytes, shared or not, with what the row before left in it. */

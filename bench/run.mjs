@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
 const files = await bundle(["index", "kernels/index", "bench/index"]);
 const { createKernels } = await import(files["kernels/index"]);
 const { measure, sampleOnce, summarise } = await import(files["bench/index"]);
-const bench = new Workbench({ createKernels });
+const bench = new Workbench({ createKernels, library: () => import(files.index) });
 
 /** Seconds per call by Benchmark.js, which finds out how many calls a sample needs. */
 function sampleMicro(operation) {
