@@ -10,6 +10,9 @@
 // Each name is a function of the addon and in one of the .c files.
 #define REFERENCES(X)   \
   X(bitmapCount)      \
+  X(hashPages)        \
+  X(xbzrleDecode)     \
+  X(xbzrleEncode)     \
   X(bitmapMergeClear) \
   X(bitmapNextSet)    \
   X(bitmapRuns)       \
