@@ -7,9 +7,12 @@ import { kernels } from "../rollup.config.mjs";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
+/** File name of a bundled module. */
+const entry = (name) => name.replace(/^(\.\.\/)+/, "").replaceAll("/", "-");
+
 /** Bundles modules of src/ (paths without "src/" and ".ts") to build/bench/, and returns the paths of the results. */
 export async function bundle(names) {
-  const input = Object.fromEntries(names.map((name) => [name.replaceAll("/", "-"), `${ROOT}src/${name}.ts`]));
+  const input = Object.fromEntries(names.map((name) => [entry(name), `${ROOT}src/${name}.ts`]));
   const bundled = await rollup({
     input,
     plugins: [kernels(), esbuild({ target: "es2022" })],
@@ -17,5 +20,5 @@ export async function bundle(names) {
   });
   const dir = `${ROOT}build/bench/${process.pid}`;
   await bundled.write({ dir, format: "es", chunkFileNames: "chunk-[name].mjs", entryFileNames: "[name].mjs" });
-  return Object.fromEntries(names.map((name) => [name, `${dir}/${name.replaceAll("/", "-")}.mjs`]));
+  return Object.fromEntries(names.map((name) => [name, `${dir}/${entry(name)}.mjs`]));
 }

@@ -27,6 +27,12 @@ interface Waiter {
   reject(error: Error): void;
 }
 
+interface EventListener {
+  matches(event: QmpEvent): boolean;
+  resolve(event: QmpEvent): void;
+  reject(error: Error): void;
+}
+
 interface QmpMessage {
   readonly return?: unknown;
   readonly error?: { readonly desc: string };
@@ -39,6 +45,7 @@ export class QmpClient {
   readonly events: QmpEvent[] = [];
   readonly #socket: Socket;
   readonly #waiting: Waiter[] = [];
+  readonly #listening: EventListener[] = [];
   #partial = "";
   #closed: Error | undefined;
 
@@ -85,6 +92,12 @@ export class QmpClient {
     });
   }
 
+  /** Waits, for as long as it takes, for the next event that matches; what came before does not count. */
+  nextEvent(matches: (event: QmpEvent) => boolean): Promise<QmpEvent> {
+    if (this.#closed) return Promise.reject(this.#closed);
+    return new Promise((resolve, reject) => this.#listening.push({ matches, resolve, reject }));
+  }
+
   /** Runs a command of the human monitor and returns its text. */
   async human(line: string): Promise<string> {
     return String(await this.execute("human-monitor-command", { "command-line": line })).replaceAll("\r\n", "\n");
@@ -93,7 +106,7 @@ export class QmpClient {
   /** Rejects everything that waits, now and later; the owner calls it when the process is gone. */
   fail(error: Error): void {
     this.#closed ??= error;
-    for (const waiter of this.#waiting.splice(0)) waiter.reject(this.#closed);
+    for (const waiter of [...this.#waiting.splice(0), ...this.#listening.splice(0)]) waiter.reject(this.#closed);
   }
 
   close(): void {
@@ -110,7 +123,10 @@ export class QmpClient {
 
   #dispatch(message: QmpMessage): void {
     if (message.event !== undefined) {
-      this.events.push(message.data ? { event: message.event, data: message.data } : { event: message.event });
+      const event = message.data ? { event: message.event, data: message.data } : { event: message.event };
+      this.events.push(event);
+      const at = this.#listening.findIndex((listener) => listener.matches(event));
+      if (at >= 0) this.#listening.splice(at, 1)[0].resolve(event);
     } else if (message.error) {
       const waiter = this.#waiting.shift();
       waiter?.reject(new QmpError(waiter.command, message.error.desc));

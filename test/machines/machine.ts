@@ -1,4 +1,5 @@
 import { RAMBlockList } from "../../src/ram/block.js";
+import type { MemorySource } from "../../src/ram/guest-memory.js";
 import { RAM_IDSTR, RAM_VERSION, RamHandler } from "../../src/ram/handler.js";
 import type { RamOptions } from "../../src/ram/options.js";
 import type { SaveVMHandlers } from "../../src/registry/handlers.js";
@@ -23,6 +24,8 @@ import { createX86Cpu, x86Cpu, type X86Cpu } from "./devices/cpu-x86.js";
 export interface MachineOptions {
   /** Size of the guest's main memory. */
   readonly ramBytes?: number;
+  /** The guest's main memory itself, where it is not ours to make. */
+  readonly mainMemory?: MemorySource;
   /** Blocks that both ends have as one file. */
   readonly shared?: readonly string[];
   /** How RAM travels. */
@@ -51,17 +54,17 @@ export interface Processor {
   readonly apic: Apic | null;
 }
 
-/** Blocks of guest memory by name: how many bytes, and where the guest sees them. */
-export type Memory = Readonly<Record<string, { readonly bytes: number; readonly at: number }>>;
+/** Blocks of guest memory by name: the memory or how many bytes, and where the guest sees them. */
+export type Memory = Readonly<Record<string, { readonly memory: MemorySource | number; readonly at: number }>>;
 
 /** Main memory, and the firmware at the end of the address space. */
-export function memoryOf(name: string, { ramBytes = 1 << 20 }: MachineOptions): Memory {
+export function memoryOf(name: string, { ramBytes = 1 << 20, mainMemory }: MachineOptions): Memory {
   const bios = 64 << 10;
-  return { [name]: { bytes: ramBytes, at: 0 }, "pc.bios": { bytes: bios, at: 2 ** 32 - bios } };
+  return { [name]: { memory: mainMemory ?? ramBytes, at: 0 }, "pc.bios": { memory: bios, at: 2 ** 32 - bios } };
 }
 
 /** Where adapters bring their own firmware. */
-export const OPTION_ROMS: Memory = { "pc.rom": { bytes: 128 << 10, at: 0xc0000 } };
+export const OPTION_ROMS: Memory = { "pc.rom": { memory: 128 << 10, at: 0xc0000 } };
 
 /** A slow run must not spread RAM over more sections. */
 const stoppedClock = () => 0;
@@ -69,8 +72,9 @@ const stoppedClock = () => 0;
 /** What is registered before any device, as QEMU does: section ids 0 to 3. */
 export function registerCore(registry: StateRegistry, memory: Memory, { counting, ram, shared = [] }: MachineOptions) {
   const blocks = new RAMBlockList();
-  for (const [name, { bytes, at }] of Object.entries(memory)) {
-    blocks.addGlobal(name, new Uint8Array(bytes), { gpa: at, shared: shared.includes(name) });
+  for (const [name, { memory: held, at }] of Object.entries(memory)) {
+    const source = typeof held === "number" ? new Uint8Array(held) : held;
+    blocks.addGlobal(name, source, { gpa: at, shared: shared.includes(name) });
   }
   const timers = createClock(counting);
   registry.register(clock, timers);
