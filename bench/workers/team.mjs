@@ -10,7 +10,8 @@ export const ANSWERS = 1; // how many it has carried out
 export const JOB = 2; // which job, an index of JOBS
 export const FIRST = 3; // pages [first, end)
 export const END = 4;
-export const RESULT = 5;
+export const TIMES = 5; // how often in a row
+export const RESULT = 6;
 
 const JOB_NAMES = Object.keys(JOBS);
 
@@ -33,8 +34,8 @@ export class Team {
     );
   }
 
-  /** Has the first of `count` workers do a job on equal parts of `pages` pages; returns the sum of their results. */
-  run(name, pages, count) {
+  /** Has `count` workers do a job `times` times on equal parts of `pages` pages; returns the sum of their results. */
+  run(name, pages, times, count) {
     const control = this.#control;
     const job = JOB_NAMES.indexOf(name);
     for (let worker = 0; worker < count; worker++) {
@@ -42,6 +43,7 @@ export class Team {
       control[line + JOB] = job;
       control[line + FIRST] = (pages / count) * worker;
       control[line + END] = (pages / count) * (worker + 1);
+      control[line + TIMES] = times;
       Atomics.add(control, line + ORDERS, 1);
       Atomics.notify(control, line + ORDERS);
     }

@@ -2,7 +2,7 @@
 
 import { workerData } from "node:worker_threads";
 import { JOBS } from "./jobs.mjs";
-import { ANSWERS, END, FIRST, JOB, ORDERS, RESULT } from "./team.mjs";
+import { ANSWERS, END, FIRST, JOB, ORDERS, RESULT, TIMES } from "./team.mjs";
 
 const { guest, place, control } = workerData;
 const { createKernels } = await import(guest.kernels);
@@ -12,7 +12,8 @@ const jobs = Object.values(JOBS);
 
 for (let done = 0; ; done++) {
   Atomics.wait(control, ORDERS, done);
-  control[RESULT] = jobs[control[JOB]](own, control[FIRST], control[END]);
+  const job = jobs[control[JOB]];
+  for (let times = control[TIMES]; times > 0; times--) control[RESULT] = job(own, control[FIRST], control[END]);
   Atomics.add(control, ANSWERS, 1);
   Atomics.notify(control, ANSWERS);
 }
