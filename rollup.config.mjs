@@ -164,7 +164,7 @@ export default async function configure() {
   const output = { dir: "dist", format: "es", chunkFileNames: "chunks/[name].js", hoistTransitiveImports: false };
   return [
     {
-      input: { index: "src/index.ts", node: "src/node.ts", cli: "src/cli/main.ts" },
+      input: { index: "src/index.ts", node: "src/node.ts", bench: "src/bench/index.ts", cli: "src/cli/main.ts" },
       output,
       plugins: [kernels({ emit: true }), script()],
       external,
@@ -176,7 +176,7 @@ export default async function configure() {
       external,
     },
     {
-      input: { index: "src/index.ts", node: "src/node.ts" },
+      input: { index: "src/index.ts", node: "src/node.ts", bench: "src/bench/index.ts" },
       output: { ...output, chunkFileNames: "chunks/[name].d.ts" },
       plugins: [dts(), olderTypes()],
       external,

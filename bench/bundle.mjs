@@ -1,5 +1,6 @@
 // The sources as they are now, bundled for a benchmark: never a build older than they are.
 
+import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { rollup } from "rollup";
 import esbuild from "rollup-plugin-esbuild";
@@ -19,6 +20,7 @@ export async function bundle(names) {
     external: [/^node:/, "@assemblyscript/loader", "commander", "fflate"],
   });
   const dir = `${ROOT}build/bench/${process.pid}`;
+  process.once("exit", () => rmSync(dir, { recursive: true, force: true }));
   await bundled.write({ dir, format: "es", chunkFileNames: "chunk-[name].mjs", entryFileNames: "[name].mjs" });
   return Object.fromEntries(names.map((name) => [name, `${dir}/${entry(name)}.mjs`]));
 }

@@ -1,78 +1,79 @@
-// `npm run bench`: everything that needs only Node. Options: --only TEXT (rows whose id has it; again for more),
-// --quick (fewer and shorter rounds), --json FILE (write the results), --list (names only).
+// `npm run bench`: everything that needs only Node. bench/README.md says what the options do.
 
-import { parseArgs } from "node:util";
-import Benchmark from "benchmark";
-import { readdirSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { bundle } from "./bundle.mjs";
+import { parseOptions, run, wholeNumber } from "./cli.mjs";
 import { Workbench } from "./kit.mjs";
+import { describeRun, readResults, writeResults } from "./results.mjs";
+import { microSampler } from "./sampler.mjs";
+import { rowOptions, runRows, selectRows } from "./session.mjs";
 
-const { values: options } = parseArgs({
-  options: {
-    only: { type: "string", multiple: true, default: [] },
-    quick: { type: "boolean", default: false },
-    json: { type: "string" },
-    list: { type: "boolean", default: false },
-  },
-});
+const USAGE = "npm run bench -- [--only TEXT]... [--quick] [--runs N] [--json FILE] [--list]";
 
-const files = await bundle(["index", "kernels/index", "bench/index"]);
-const { createKernels } = await import(files["kernels/index"]);
-const { measure, sampleOnce, summarise } = await import(files["bench/index"]);
-const bench = new Workbench({ createKernels, library: () => import(files.index) });
-
-/** Seconds per call by Benchmark.js, which finds out how many calls a sample needs. */
-function sampleMicro(operation) {
-  const times = options.quick ? { minTime: 0.01, maxTime: 0.02 } : { minTime: 0.02, maxTime: 0.1 };
-  const run = new Benchmark("variant", operation, { ...times, minSamples: options.quick ? 2 : 5 });
-  run.run();
-  if (run.error) throw run.error;
-  return run.stats.sample;
+async function suiteRows(bench) {
+  const rows = [];
+  for (const name of readdirSync(new URL("suites/", import.meta.url)).sort()) {
+    const suite = await import(`./suites/${name}`);
+    rows.push(...(await suite.rows(bench)));
+  }
+  return rows;
 }
 
-async function measureRow(row) {
-  const { variants, cleanUp } = await row.prepare();
-  const times = await measure(variants, {
-    rounds: options.quick ? 3 : (row.rounds ?? 9),
-    warmUp: options.quick ? 0.1 : 0.3,
-    sample: row.once ? sampleOnce : sampleMicro,
-  });
-  await cleanUp?.();
-  const figures = Object.fromEntries(
-    Object.entries(times).map(([name, seconds]) => [name, summarise(seconds.map((s) => row.bytes / s / 1e9))]),
-  );
-  const ratios = row.ratios
-    .filter(({ of, to }) => of in times && to in times)
-    .map((ratio) => {
-      const rounds = times[ratio.of].map((seconds, round) => times[ratio.to][round] / seconds);
-      return { ...ratio, ...summarise(rounds), rounds };
-    });
-  return { id: row.id, title: row.title, unit: "GB/s", values: figures, ratios };
-}
-
-const results = [];
-for (const name of readdirSync(new URL("suites/", import.meta.url)).sort()) {
-  const { rows } = await import(`./suites/${name}`);
-  for (const row of rows(bench)) {
-    if (options.only.length > 0 && !options.only.some((text) => row.id.includes(text))) continue;
-    if (options.list) {
-      console.log(row.id.padEnd(30), row.title);
-      continue;
+/** The same run several times, each in a process of its own: processes differ more than rounds do. */
+function repeat(library, runs, options) {
+  const folder = mkdtempSync(join(tmpdir(), "savevm-bench-"));
+  try {
+    let status = 0;
+    for (let i = 1; i <= runs; i++) {
+      console.log(`Run ${i} of ${runs}`);
+      const args = options.only.flatMap((text) => ["--only", text]);
+      if (options.quick) args.push("--quick");
+      const file = join(folder, `${String(i).padStart(4, "0")}.json`);
+      const script = fileURLToPath(import.meta.url);
+      const child = spawnSync(process.execPath, [...process.execArgv, script, ...args, "--json", file], {
+        stdio: "inherit",
+      });
+      status ||= child.status ?? 1;
+      if (child.status !== 0 && child.status !== 1) return status;
     }
-    const result = await measureRow(row);
-    results.push(result);
-    console.log(row.id.padEnd(30), row.title);
-    for (const [variant, { median }] of Object.entries(result.values)) {
-      console.log("".padEnd(6), variant.padEnd(10), median.toFixed(2), result.unit);
-    }
-    for (const { of, to, median, low, high, floor, goal } of result.ratios) {
-      const wanted = floor === undefined ? "" : ` (floor ${floor}, goal ${goal})${median < floor ? " BELOW" : ""}`;
-      console.log(
-        "".padEnd(6),
-        `${of} / ${to}:`,
-        median.toFixed(2),
-        `[${low.toFixed(2)}, ${high.toFixed(2)}]${wanted}`,
-      );
-    }
+    const results = library.mergeResults(readResults(library, [folder]));
+    console.log(`\n${runs} runs together\n`);
+    for (const row of results.rows) console.log(library.formatRow(row));
+    if (options.json !== undefined) writeResults(library, options.json, results);
+    return status;
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 }
+
+await run(USAGE, async () => {
+  const { values: options } = parseOptions({
+    only: { type: "string", multiple: true, default: [] },
+    quick: { type: "boolean", default: false },
+    runs: { type: "string", default: "1" },
+    json: { type: "string" },
+    list: { type: "boolean", default: false },
+  });
+  const runs = wholeNumber("runs", options.runs);
+  const files = await bundle(["index", "kernels/index", "bench/index"]);
+  const library = await import(files["bench/index"]);
+  if (runs > 1) return repeat(library, runs, options);
+
+  const { createKernels } = await import(files["kernels/index"]);
+  const bench = new Workbench({ createKernels, library: () => import(files.index) });
+  const rows = selectRows(await suiteRows(bench), options.only);
+  if (options.list) {
+    for (const { id, title } of rows) console.log(id.padEnd(30), title);
+    return 0;
+  }
+  const head = describeRun(library, { quick: options.quick });
+  const sampling = rowOptions(options, library, microSampler(options));
+  const { results, failures } = await runRows(rows, library, sampling, console.log);
+  if (options.json !== undefined) writeResults(library, options.json, { ...head, rows: results });
+  for (const failure of failures) console.error(`Failed: ${failure}`);
+  return failures.length > 0 ? 1 : 0;
+});

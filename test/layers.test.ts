@@ -63,6 +63,16 @@ describe("layerViolations", () => {
     ]);
   });
 
+  it("a folder that stands apart imports its own files only, and is imported by no other", () => {
+    expect(check({ "bench/a.ts": `import "./b.js";`, "bench/b.ts": "" })).toEqual([]);
+    expect(check({ "bench/a.ts": `import "../limits.js";`, "limits.ts": "" })).toEqual([
+      "bench/a.ts: imports limits.ts, which is not below it",
+    ]);
+    expect(check({ "cli/a.ts": `import "../bench/b.js";`, "bench/b.ts": "" })).toEqual([
+      "cli/a.ts: imports bench/b.ts, which is not below it",
+    ]);
+  });
+
   it("a folder that the table does not know is a violation", () => {
     expect(check({ "utils/misc.ts": "" })).toEqual(["utils/misc.ts: utils is not in the layer table"]);
   });

@@ -51,6 +51,7 @@ describe("package.json", () => {
     expect(Object.keys(manifest.exports)).toEqual([
       ".",
       "./node",
+      "./bench",
       "./kernels.wasm",
       "./kernels.shared.wasm",
       "./package.json",
@@ -83,6 +84,7 @@ describe("the build", () => {
   it.each([
     ["savevm", "../src/index.js"],
     ["savevm/node", "../src/node.js"],
+    ["savevm/bench", "../src/bench/index.js"],
   ])("%s offers in plain Node the names that its source offers", async (specifier, source) => {
     const names = Object.keys((await import(source)) as object).sort();
     expect(names).not.toEqual([]);

@@ -1,0 +1,226 @@
+/**
+ * Tells a change of the code from a change of the weather.
+ *
+ * Figures of two results are compared as ratios to a reference that ran in the same rounds, because times of one code
+ * differ between runs by more than a regression. What is left, differences from process to process, is estimated from
+ * repeated runs: from those of the figure itself, and, since a handful of runs says little, from those of all figures
+ * together. A figure has moved if its change is several times what that noise would make it, and nearly every run of
+ * one side lies on the same side of nearly every run of the other. It is a regression if it moved for the worse by more
+ * than the threshold.
+ */
+import { mergeResults } from "./merge.js";
+import { reaches, runtimeLabel, type Better, type BenchmarkResults, type Figure, type RowResult } from "./result.js";
+import { median } from "./statistics.js";
+
+/** A change that {@link compareResults} looked at. */
+export interface Movement {
+  /** Id of the row. */
+  readonly row: string;
+  readonly title: string;
+  /** The ratio or the value: "wasm / native", "peak". */
+  readonly figure: string;
+  /** Medians of the runs. */
+  readonly before: number;
+  readonly after: number;
+  /** What is gained, as a fraction: 0.1 is better by a tenth, negative is worse, in whatever unit. */
+  readonly change: number;
+  /** What noise alone would change, as a fraction: one standard error. */
+  readonly noise: number;
+  readonly verdict: "same" | "better" | "worse" | "regression";
+}
+
+export interface Comparison {
+  readonly movements: readonly Movement[];
+  readonly regressions: readonly Movement[];
+  /** Rows that only one side has. */
+  readonly onlyBefore: readonly string[];
+  readonly onlyAfter: readonly string[];
+  /** What a reader should know before believing: other machine, other engine, too few runs. */
+  readonly notes: readonly string[];
+}
+
+export interface CompareOptions {
+  /** What may be lost, as a fraction, before it counts as a regression; 0.15 unless given. */
+  readonly threshold?: number;
+}
+
+const DEFAULT_THRESHOLD = 0.15;
+/** How many standard errors are more than chance: some hundred figures are looked at, and none shall cry wolf. */
+const BEYOND_NOISE = 4;
+/** The share of pairs (a run before, a run after) that must agree on which is better. */
+const AGREEMENT = 7 / 8;
+/** How far processes differ where nothing tells: the standard deviation of the logarithm. */
+const USUAL_NOISE = 0.05;
+/** Below this many differences between runs, what all figures say together is no better than USUAL_NOISE. */
+const ENOUGH_RUNS = 20;
+/** For how many runs the noise of all figures counts, beside a figure's own. */
+const PRIOR_RUNS = 4;
+/** With fewer runs a side the noise is a guess. */
+const RUNS_WANTED = 3;
+
+/** A figure on both sides. */
+interface Pair {
+  readonly row: RowResult;
+  readonly name: string;
+  readonly better: Better;
+  readonly before: Figure;
+  readonly after: Figure;
+}
+
+/**
+ * Compares two results, or two sets of results of repeated runs.
+ * @throws {RangeError} if a side is empty, or the threshold is not between 0 and 1.
+ */
+export function compareResults(
+  before: BenchmarkResults | readonly BenchmarkResults[],
+  after: BenchmarkResults | readonly BenchmarkResults[],
+  { threshold = DEFAULT_THRESHOLD }: CompareOptions = {},
+): Comparison {
+  if (!(threshold > 0 && threshold < 1)) throw new RangeError(`Compare results: threshold ${threshold} not in 0..1`);
+  const sides = [before, after].map((side) => mergeResults("rows" in side ? [side] : side));
+  const [old, now] = sides;
+  const rowsBefore = new Map(old.rows.map((row) => [row.id, row]));
+  const pairs = now.rows.flatMap((row) => pairsOf(rowsBefore.get(row.id), row));
+  const usual = usualNoise(pairs);
+  const movements = pairs.map((pair) => judge(pair, usual, threshold));
+  const ids = sides.map(({ rows }) => new Set(rows.map(({ id }) => id)));
+  return {
+    movements,
+    regressions: movements.filter(({ verdict }) => verdict === "regression"),
+    onlyBefore: [...ids[0]].filter((id) => !ids[1].has(id)),
+    onlyAfter: [...ids[1]].filter((id) => !ids[0].has(id)),
+    notes: notesOn(old, now, pairs),
+  };
+}
+
+/** The comparison as text: what moved, then what it adds up to. */
+export function formatComparison(comparison: Comparison): string {
+  const { movements, regressions, onlyBefore, onlyAfter, notes } = comparison;
+  const moved = movements.filter(({ verdict }) => verdict !== "same");
+  const lines = notes.map((note) => `Note: ${note}`);
+  for (const { row, figure, before, after, change, noise, verdict } of moved) {
+    const figures = `${digits(before)} -> ${digits(after)}`;
+    lines.push(
+      `${verdict.padEnd(10)}  ${row}  ${figure}: ${figures}, ${percent(change)} (noise ${percent(noise, "±")})`,
+    );
+  }
+  if (onlyBefore.length > 0) lines.push(`Gone: ${onlyBefore.join(", ")}`);
+  if (onlyAfter.length > 0) lines.push(`New: ${onlyAfter.join(", ")}`);
+  const still = movements.length - moved.length;
+  lines.push(`${movements.length} compared, ${still} within noise, ${regressions.length} regressions`);
+  return lines.join("\n");
+}
+
+function pairsOf(before: RowResult | undefined, after: RowResult): Pair[] {
+  if (before === undefined) return [];
+  const pairs: Pair[] = [];
+  for (const ratio of after.ratios) {
+    // The fallback is measured in rows of its own; as a reference it only stands in for a better one.
+    if (ratio.to === "js" && after.ratios.some(({ of, to }) => of === ratio.of && to !== "js")) continue;
+    const same = before.ratios.find(({ of, to }) => of === ratio.of && to === ratio.to);
+    if (same !== undefined)
+      pairs.push({ row: after, name: `${ratio.of} / ${ratio.to}`, better: "higher", before: same, after: ratio });
+  }
+  if (after.ratios.length > 0 || isTime(after.unit) || after.unit !== before.unit) return pairs;
+  for (const [name, figure] of Object.entries(after.values)) {
+    if (!(name in before.values)) continue;
+    pairs.push({ row: after, name, better: after.better, before: before.values[name], after: figure });
+  }
+  return pairs;
+}
+
+/** Times, and rates of any kind, say something about the machine; without a reference they cannot be compared. */
+function isTime(unit: string): boolean {
+  return /^[nµum]?s$|\/s$/.test(unit);
+}
+
+function judge(pair: Pair, usual: number, threshold: number): Movement {
+  const { row, name, better, before, after } = pair;
+  const values = { before: median(before.runs), after: median(after.runs) };
+  const gain = gainOf(values.before, values.after, better);
+  const noise = standardError(pair, usual);
+  const moved = Math.abs(gain) > BEYOND_NOISE * noise && agreement(pair, Math.sign(gain)) >= AGREEMENT;
+  const fine = after.goal !== undefined && row.ratios.length === 0 && reaches(values.after, after.goal, better);
+  let verdict: Movement["verdict"] = "same";
+  if (moved && gain > 0) verdict = "better";
+  else if (moved) verdict = gain < Math.log(1 - threshold) && !fine ? "regression" : "worse";
+  return {
+    row: row.id,
+    title: row.title,
+    figure: name,
+    ...values,
+    change: Math.expm1(gain),
+    noise: Math.expm1(noise),
+    verdict,
+  };
+}
+
+/** How much better, as a logarithm: positive is better. */
+function gainOf(before: number, after: number, better: Better): number {
+  if (before === after) return 0;
+  const gain = Math.log(Math.max(after, 0) / Math.max(before, 0));
+  return better === "higher" ? gain : -gain;
+}
+
+/** The share of pairs of runs that say what the medians say. */
+function agreement({ before, after, better }: Pair, sign: number): number {
+  let agreed = 0;
+  for (const old of before.runs)
+    for (const now of after.runs) if (Math.sign(gainOf(old, now, better)) === sign) agreed++;
+  return agreed / (before.runs.length * after.runs.length);
+}
+
+function standardError({ before, after }: Pair, usual: number): number {
+  const [m, n] = [before.runs.length, after.runs.length];
+  const own = deviation(before, after);
+  const freedom = Math.max(m + n - 2, 0);
+  const variance = (freedom * own ** 2 + PRIOR_RUNS * usual ** 2) / (freedom + PRIOR_RUNS);
+  // A median of several wanders a quarter more than their mean; of one or two it is the mean.
+  const wander = (runs: number): number => (runs > 2 ? 1.25 ** 2 : 1) / runs;
+  return Math.sqrt(variance * (wander(m) + wander(n)));
+}
+
+/** How far runs of one side lie from their median, as a standard deviation of logarithms. 0 for single runs. */
+function deviation(...figures: readonly Figure[]): number {
+  let sum = 0;
+  let count = 0;
+  let freedom = 0;
+  for (const { runs } of figures) {
+    const middle = median(runs);
+    // Deviations themselves, not their squares: one run that went wrong must not hide everything else.
+    for (const value of runs) if (value > 0 && middle > 0) sum += Math.abs(Math.log(value / middle));
+    count += runs.length;
+    freedom += runs.length - 1;
+  }
+  return freedom === 0 ? 0 : (sum / count) * Math.sqrt(Math.PI / 2) * Math.sqrt(count / freedom);
+}
+
+function usualNoise(pairs: readonly Pair[]): number {
+  const repeated = pairs.filter(({ before, after }) => before.runs.length + after.runs.length > 2);
+  const freedom = repeated.reduce((sum, { before, after }) => sum + before.runs.length + after.runs.length - 2, 0);
+  return freedom < ENOUGH_RUNS ? USUAL_NOISE : median(repeated.map(({ before, after }) => deviation(before, after)));
+}
+
+function notesOn(before: BenchmarkResults, after: BenchmarkResults, pairs: readonly Pair[]): string[] {
+  const notes: string[] = [];
+  const engines = [before, after].map(({ runtime }) => runtimeLabel(runtime));
+  if (engines[0] !== engines[1]) notes.push(`${engines[0]} before, ${engines[1]} after`);
+  if (before.machine.cpu !== after.machine.cpu)
+    notes.push(`another processor: ${before.machine.cpu} before, ${after.machine.cpu} after`);
+  if (before.quick !== after.quick) notes.push("one side is a quick run");
+  const runs = Math.min(...pairs.flatMap((pair) => [pair.before.runs.length, pair.after.runs.length]));
+  if (runs < RUNS_WANTED)
+    notes.push(
+      `some rows ran fewer than ${RUNS_WANTED} times on a side: their noise is a guess; measure with --runs 5`,
+    );
+  if (pairs.length === 0) notes.push("no row is on both sides");
+  return notes;
+}
+
+function percent(fraction: number, sign = fraction >= 0 ? "+" : "-"): string {
+  return `${sign}${Math.abs(fraction * 100).toFixed(1)} %`;
+}
+
+function digits(value: number): string {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
+}

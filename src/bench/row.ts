@@ -1,0 +1,112 @@
+import { measure, type Operation, type Sampler } from "./measure.js";
+import type { Better, Figure, Ratio, RowResult } from "./result.js";
+import { median, summarise } from "./statistics.js";
+
+/** What a figure must reach, and what is aimed at. */
+export interface Limits {
+  readonly floor?: number;
+  readonly goal?: number;
+}
+
+/** Two variants to be divided by each other: above 1 is better for `of`. */
+export interface WantedRatio extends Limits {
+  readonly of: string;
+  readonly to: string;
+}
+
+/** What {@link TimedRow.prepare} leaves ready, its results already compared with each other. */
+export interface Prepared {
+  readonly variants: Readonly<Record<string, Operation>>;
+  cleanUp?(): unknown;
+}
+
+interface RowHead {
+  /** `group/path[/mix]`. */
+  readonly id: string;
+  readonly title: string;
+  /** Left out where a variant is missing, as the native ones are without a compiler. */
+  readonly ratios?: readonly WantedRatio[];
+  /** Rounds of a full run; {@link RowOptions.rounds} unless given. */
+  readonly rounds?: number;
+}
+
+/** A row of operations that are timed side by side; its values are GB/s. */
+export interface TimedRow extends RowHead {
+  /** How many bytes one call of a variant works on. */
+  readonly bytes: number;
+  /** Whether a sample is one call: for operations of milliseconds, and asynchronous ones. */
+  readonly once?: boolean;
+  prepare(): Prepared | Promise<Prepared>;
+}
+
+/** A row that measures by itself: memory, growth, a fit, or times that need a procedure of their own. */
+export interface MeasuredRow extends RowHead {
+  readonly unit: string;
+  readonly better: Better;
+  /** What values must reach, by their names. */
+  readonly limits?: Readonly<Record<string, Limits>>;
+  /** Values by name, in `unit`: one number, or one for each round. */
+  measure(options: RowOptions): MeasuredValues | Promise<MeasuredValues>;
+}
+
+export type Row = TimedRow | MeasuredRow;
+export type MeasuredValues = Readonly<Record<string, number | readonly number[]>>;
+
+/** How to run rows. */
+export interface RowOptions {
+  readonly rounds: number;
+  /** Seconds; see {@link measure}. */
+  readonly warmUp: number;
+  /** Whether the run is to be quick rather than exact. */
+  readonly quick: boolean;
+  /** How a turn of a variant is timed where a sample may be several calls. */
+  readonly sample: Sampler;
+  /** How a turn is timed where a sample must be one call. */
+  readonly sampleOnce: Sampler;
+}
+
+/** Measures one row. */
+export async function measureRow(row: Row, options: RowOptions): Promise<RowResult> {
+  const rounds = options.quick ? options.rounds : (row.rounds ?? options.rounds);
+  if ("measure" in row) {
+    const values = await row.measure({ ...options, rounds });
+    return finish(row, row.unit, row.better, values);
+  }
+  const { bytes } = row;
+  const prepared = await row.prepare();
+  try {
+    const sample = row.once === true ? options.sampleOnce : options.sample;
+    const times = await measure(prepared.variants, { rounds, warmUp: options.warmUp, sample });
+    const rates = Object.entries(times).map(([name, all]) => [name, all.map((seconds) => bytes / seconds / 1e9)]);
+    return finish(row, "GB/s", "higher", Object.fromEntries(rates) as Record<string, number[]>);
+  } finally {
+    await prepared.cleanUp?.();
+  }
+}
+
+function finish(row: Row, unit: string, better: Better, measured: MeasuredValues): RowResult {
+  const { id, title } = row;
+  const samples = new Map(
+    Object.entries(measured).map(([name, values]) => [name, typeof values === "number" ? [values] : values]),
+  );
+  for (const [name, values] of samples) {
+    if (values.length === 0 || values.some((value) => Number.isNaN(value)))
+      throw new Error(`Measure ${id}: ${name} has no value`);
+  }
+  const limits = "limits" in row ? row.limits : undefined;
+  const values = Object.fromEntries([...samples].map(([name, rounds]) => [name, figure(rounds, limits?.[name])]));
+  const ratios: Ratio[] = [];
+  for (const { of, to, ...wanted } of row.ratios ?? []) {
+    const [ours, theirs] = [samples.get(of), samples.get(to)];
+    if (ours === undefined || theirs === undefined) continue;
+    if (ours.length !== theirs.length)
+      throw new Error(`Measure ${id}: ${ours.length} rounds of ${of}, ${theirs.length} of ${to}`);
+    const rounds = ours.map((value, i) => (better === "higher" ? value / theirs[i] : theirs[i] / value));
+    ratios.push({ of, to, ...figure(rounds, wanted) });
+  }
+  return { id, title, unit, better, values, ratios };
+}
+
+function figure(rounds: readonly number[], limits: Limits = {}): Figure {
+  return { ...summarise(rounds), ...limits, runs: [median(rounds)], rounds };
+}
