@@ -12,7 +12,11 @@ import { describeRun, readResults, writeResults } from "./results.mjs";
 import { microSampler } from "./sampler.mjs";
 import { rowOptions, runRows, selectRows } from "./session.mjs";
 
-const USAGE = "npm run bench -- [--only TEXT]... [--quick] [--runs N] [--json FILE] [--list]";
+const USAGE = "npm run bench -- [--only TEXT]... [--quick] [--runs N] [--rounds N] [--json FILE] [--list]";
+/** Results that are kept are there to be compared, which takes runs that say how far runs differ. */
+const RUNS_KEPT = 5;
+/** Rounds of a row in each of several runs. */
+const ROUNDS_OF_RUNS = 3;
 
 async function suiteRows(bench) {
   const rows = [];
@@ -30,7 +34,8 @@ function repeat(library, runs, options) {
     let status = 0;
     for (let i = 1; i <= runs; i++) {
       console.log(`Run ${i} of ${runs}`);
-      const args = options.only.flatMap((text) => ["--only", text]);
+      const args = [...options.only.flatMap((text) => ["--only", text]), "--runs", "1"];
+      args.push("--rounds", options.rounds ?? String(ROUNDS_OF_RUNS));
       if (options.quick) args.push("--quick");
       const file = join(folder, `${String(i).padStart(4, "0")}.json`);
       const script = fileURLToPath(import.meta.url);
@@ -54,14 +59,16 @@ await run(USAGE, async () => {
   const { values: options } = parseOptions({
     only: { type: "string", multiple: true, default: [] },
     quick: { type: "boolean", default: false },
-    runs: { type: "string", default: "1" },
+    runs: { type: "string" },
+    rounds: { type: "string" },
     json: { type: "string" },
     list: { type: "boolean", default: false },
   });
-  const runs = wholeNumber("runs", options.runs);
+  const runs = wholeNumber("runs", options.runs ?? (options.json === undefined ? "1" : String(RUNS_KEPT)));
+  const rounds = options.rounds === undefined ? undefined : wholeNumber("rounds", options.rounds);
   const files = await bundle(["index", "kernels/index", "bench/index"]);
   const library = await import(files["bench/index"]);
-  if (runs > 1) return repeat(library, runs, options);
+  if (runs > 1 && !options.list) return repeat(library, runs, options);
 
   const { createKernels } = await import(files["kernels/index"]);
   const bench = new Workbench({ createKernels, library: () => import(files.index) });
@@ -71,7 +78,7 @@ await run(USAGE, async () => {
     return 0;
   }
   const head = describeRun(library, { quick: options.quick });
-  const sampling = rowOptions(options, library, microSampler(options));
+  const sampling = rowOptions({ quick: options.quick, rounds }, library, microSampler(options));
   const { results, failures } = await runRows(rows, library, sampling, console.log);
   if (options.json !== undefined) writeResults(library, options.json, { ...head, rows: results });
   for (const failure of failures) console.error(`Failed: ${failure}`);

@@ -46,9 +46,9 @@ export interface CompareOptions {
 
 const DEFAULT_THRESHOLD = 0.15;
 /** How many standard errors are more than chance: some hundred figures are looked at, and none shall cry wolf. */
-const BEYOND_NOISE = 4;
+const BEYOND_NOISE = 5;
 /** The share of pairs (a run before, a run after) that must agree on which is better. */
-const AGREEMENT = 7 / 8;
+const AGREEMENT = 0.9;
 /** How far processes differ where nothing tells: the standard deviation of the logarithm. */
 const USUAL_NOISE = 0.05;
 /** Below this many differences between runs, what all figures say together is no better than USUAL_NOISE. */
@@ -137,9 +137,13 @@ function isTime(unit: string): boolean {
 function judge(pair: Pair, usual: number, threshold: number): Movement {
   const { row, name, better, before, after } = pair;
   const values = { before: median(before.runs), after: median(after.runs) };
-  const gain = gainOf(values.before, values.after, better);
+  const gains = before.runs.flatMap((old) => after.runs.map((now) => gainOf(old, now, better)));
+  // The median of all differences: where a figure has two states, as memory that got large pages or did not, medians of
+  // the sides would jump from one state to the other.
+  const gain = median(gains);
+  const agreement = gains.filter((each) => Math.sign(each) === Math.sign(gain)).length / gains.length;
   const noise = standardError(pair, usual);
-  const moved = Math.abs(gain) > BEYOND_NOISE * noise && agreement(pair, Math.sign(gain)) >= AGREEMENT;
+  const moved = Math.abs(gain) > BEYOND_NOISE * noise && agreement >= AGREEMENT;
   const fine = after.goal !== undefined && row.ratios.length === 0 && reaches(values.after, after.goal, better);
   let verdict: Movement["verdict"] = "same";
   if (moved && gain > 0) verdict = "better";
@@ -162,22 +166,12 @@ function gainOf(before: number, after: number, better: Better): number {
   return better === "higher" ? gain : -gain;
 }
 
-/** The share of pairs of runs that say what the medians say. */
-function agreement({ before, after, better }: Pair, sign: number): number {
-  let agreed = 0;
-  for (const old of before.runs)
-    for (const now of after.runs) if (Math.sign(gainOf(old, now, better)) === sign) agreed++;
-  return agreed / (before.runs.length * after.runs.length);
-}
-
 function standardError({ before, after }: Pair, usual: number): number {
   const [m, n] = [before.runs.length, after.runs.length];
   const own = deviation(before, after);
   const freedom = Math.max(m + n - 2, 0);
   const variance = (freedom * own ** 2 + PRIOR_RUNS * usual ** 2) / (freedom + PRIOR_RUNS);
-  // A median of several wanders a quarter more than their mean; of one or two it is the mean.
-  const wander = (runs: number): number => (runs > 2 ? 1.25 ** 2 : 1) / runs;
-  return Math.sqrt(variance * (wander(m) + wander(n)));
+  return Math.sqrt(variance * (1 / m + 1 / n));
 }
 
 /** How far runs of one side lie from their median, as a standard deviation of logarithms. 0 for single runs. */

@@ -1,7 +1,8 @@
 /** Measuring saves and loads, side by side with a reference, and telling whether a change made them slower. */
 export { compareResults, formatComparison, type Comparison, type CompareOptions, type Movement } from "./compare.js";
 export { describeEnvironment } from "./environment.js";
-export { measure, sampleOnce, type MeasureOptions, type Operation, type Sampler } from "./measure.js";
+export { benchmarkMachine, type BenchmarkMachineOptions, type SavedState } from "./machine.js";
+export { measure, sampleFor, sampleOnce, type MeasureOptions, type Operation, type Sampler } from "./measure.js";
 export { mergeResults } from "./merge.js";
 export {
   SCHEMA,

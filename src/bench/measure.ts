@@ -24,6 +24,21 @@ export async function sampleOnce(operation: Operation): Promise<number[]> {
   return [(performance.now() - start) / 1000];
 }
 
+/** Times as many calls in a row as take at least so many seconds: for operations too short for the clock. */
+export function sampleFor(seconds: number): Sampler {
+  return async (operation) => {
+    for (let calls = 1; ; calls *= 2) {
+      const start = performance.now();
+      for (let i = 0; i < calls; i++) {
+        const pending = operation();
+        if (pending instanceof Promise) await pending;
+      }
+      const elapsed = (performance.now() - start) / 1000;
+      if (elapsed >= seconds) return [elapsed / calls];
+    }
+  };
+}
+
 /**
  * Times variants of one operation side by side: in every round each has its turn, beginning with another one each
  * time, so that what slows the machine slows all of them. Returns seconds per call for each variant, one figure (the

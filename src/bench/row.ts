@@ -26,7 +26,7 @@ interface RowHead {
   readonly title: string;
   /** Left out where a variant is missing, as the native ones are without a compiler. */
   readonly ratios?: readonly WantedRatio[];
-  /** Rounds of a full run; {@link RowOptions.rounds} unless given. */
+  /** Rounds, unless the options say; 9 unless given. */
   readonly rounds?: number;
 }
 
@@ -46,7 +46,7 @@ export interface MeasuredRow extends RowHead {
   /** What values must reach, by their names. */
   readonly limits?: Readonly<Record<string, Limits>>;
   /** Values by name, in `unit`: one number, or one for each round. */
-  measure(options: RowOptions): MeasuredValues | Promise<MeasuredValues>;
+  measure(options: RowOptions & { readonly rounds: number }): MeasuredValues | Promise<MeasuredValues>;
 }
 
 export type Row = TimedRow | MeasuredRow;
@@ -54,7 +54,8 @@ export type MeasuredValues = Readonly<Record<string, number | readonly number[]>
 
 /** How to run rows. */
 export interface RowOptions {
-  readonly rounds: number;
+  /** Rounds of every row, whatever it wants. */
+  readonly rounds?: number | undefined;
   /** Seconds; see {@link measure}. */
   readonly warmUp: number;
   /** Whether the run is to be quick rather than exact. */
@@ -65,9 +66,11 @@ export interface RowOptions {
   readonly sampleOnce: Sampler;
 }
 
+const ROUNDS = 9;
+
 /** Measures one row. */
 export async function measureRow(row: Row, options: RowOptions): Promise<RowResult> {
-  const rounds = options.quick ? options.rounds : (row.rounds ?? options.rounds);
+  const rounds = options.rounds ?? row.rounds ?? ROUNDS;
   if ("measure" in row) {
     const values = await row.measure({ ...options, rounds });
     return finish(row, row.unit, row.better, values);

@@ -5,6 +5,8 @@ export function quantile(values: readonly number[], fraction: number): number {
   const below = sorted[Math.floor(position)];
   const above = sorted[Math.ceil(position)];
   if (below === undefined || above === undefined) return NaN;
+  // Equal ones may be infinite, which has no distance to itself.
+  if (below === above) return below;
   return below + (above - below) * (position - Math.floor(position));
 }
 
