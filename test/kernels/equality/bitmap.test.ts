@@ -14,6 +14,7 @@ const SHORT_EDGES = 64 * 64 * SHORT_LENGTHS;
 /** A range of a bitmap that the batch painted, with some bits inverted, among them those beside the range. */
 abstract class BitRange {
   readonly parameters: readonly string[] = ["bitmap", "from", "end"];
+  readonly addresses = ["bitmap", "out"];
   readonly sizes: Subject["sizes"] = [["end", "from"], ["from"]];
   readonly edges = LONG_EDGES + SHORT_EDGES;
   #bitmap = NOWHERE;

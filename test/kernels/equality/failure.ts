@@ -45,17 +45,23 @@ function shrink(subject: Subject, rig: Rig, failure: Failure): Pick<Failure, "ar
       }
     }
   }
-  for (const [start, end] of Object.values(subject.inputs(args))) {
-    for (let step = end - start; step >= 1; step = Math.floor(step / 2)) {
-      for (let at = start; at < end; at += step) {
-        const part = image.subarray(at, Math.min(at + step, end));
-        if (part.every((byte) => byte === 0)) continue;
-        const old = Buffer.from(part);
-        part.fill(0);
-        if (!stillFails()) part.set(old);
+  /** Zeroes parts of some regions, at the same place in each, where the fault stays. */
+  const clear = (regions: readonly (readonly [start: number, end: number])[]): void => {
+    const length = Math.min(...regions.map(([start, end]) => end - start));
+    for (let step = length; step >= 1; step = Math.floor(step / 2)) {
+      for (let at = 0; at < length; at += step) {
+        const parts = regions.map(([start]) => image.subarray(start + at, start + Math.min(at + step, length)));
+        if (parts.every((part) => part.every((byte) => byte === 0))) continue;
+        const old = parts.map((part) => Buffer.from(part));
+        parts.forEach((part) => part.fill(0));
+        if (!stillFails()) parts.forEach((part, i) => part.set(old[i]));
       }
     }
-  }
+  };
+  // Together first: what matters may be that two regions are equal.
+  const regions = Object.values(subject.inputs(args));
+  clear(regions);
+  for (const region of regions) clear([region]);
   return { args, image };
 }
 
@@ -77,8 +83,9 @@ function hex(bytes: Buffer): string {
 function verdict(subject: Subject, rig: Rig, args: readonly number[], image: Buffer): string[] {
   const results = (["wasm", "twin"] as const).map((implementation) => {
     rig.load(image);
+    rig.args = args.slice();
     try {
-      return subject.call(rig[implementation], args);
+      return rig.call(subject, implementation);
     } catch (error) {
       return String(error);
     }
@@ -95,7 +102,7 @@ function verdict(subject: Subject, rig: Rig, args: readonly number[], image: Buf
   return [
     `result: ${results[0]}, twin: ${results[1]}${thrown && ` (${thrown})`}`,
     at < 0 ? "no byte differs" : `first byte that differs: ${wasm}, twin: ${twin}, at ${at}`,
-    `first byte changed: at ${rig.firstChange("wasm")}, twin: at ${rig.firstChange("twin")} (-1: none left to report)`,
+    `first byte changed: at ${rig.firstChange("wasm")}, twin: at ${rig.firstChange("twin")} (-1: none)`,
   ];
 }
 

@@ -9,6 +9,7 @@ const NOWHERE: Zone = { start: 0, end: 0 };
 class HashPages implements Subject {
   readonly kernel: "hashPages64" | "hashPages128";
   readonly parameters = ["src", "pageSize", "count", "out"];
+  readonly addresses = ["src", "out"];
   readonly sizes = [["count"]] as const;
   /** Alignments of the pages and of the hashes, and up to three pages of the two smallest sizes. */
   readonly edges = 64 * 64 * 4 * 2;

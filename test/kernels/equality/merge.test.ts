@@ -12,6 +12,7 @@ const SHORT_LENGTHS = 130;
 class BitmapMergeClear implements Subject {
   readonly kernel = "bitmapMergeClear";
   readonly parameters = ["target", "source", "bits"];
+  readonly addresses = ["target", "source"];
   readonly sizes = [["bits"]] as const;
   /** All lengths up to two pages at each alignment of the source to 8 bytes; short ones at all pairs of alignments. */
   readonly edges = 8 * (MOST_BITS + 1) + 64 * 64 * SHORT_LENGTHS;
@@ -74,6 +75,7 @@ class BitmapMergeClear implements Subject {
 class ByteMapMerge implements Subject {
   readonly kernel = "byteMapMerge";
   readonly parameters = ["bitmap", "marks", "count", "clear"];
+  readonly addresses = ["bitmap", "marks"];
   readonly sizes = [["count"], ["clear"]] as const;
   /** Alignments of the marks, and all counts up to two pages. */
   readonly edges = 64 * (TWO_PAGES + 1);

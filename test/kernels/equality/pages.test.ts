@@ -17,6 +17,7 @@ function pickCount(rig: Rig, most: number): number {
 class ZeroPageMask implements Subject {
   readonly kernel = "zeroPageMask";
   readonly parameters = ["src", "pageSize", "count"];
+  readonly addresses = ["src"];
   readonly sizes = [["count"]] as const;
   /** Alignments, and in a group of four and a single page: no byte set, or each. */
   readonly edges = 64 * (5 * PAGE + 1);
@@ -67,6 +68,7 @@ function pickSource(rig: Rig, length: number): number {
 class ChangedPageMask implements Subject {
   readonly kernel = "changedPageMask";
   readonly parameters = ["a", "b", "pageSize", "count"];
+  readonly addresses = ["a", "b"];
   readonly sizes = [["count"]] as const;
   /** Alignments, and in a group of two and a single page: no byte changed, or each. */
   readonly edges = 64 * (3 * PAGE + 1);

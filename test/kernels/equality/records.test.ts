@@ -52,6 +52,7 @@ class GuestPages {
 class EncodePagesSubject implements Subject {
   readonly kernel = "encodePages";
   readonly parameters = "bitmap first end ram pageSize blockPage name out outEnd result".split(" ");
+  readonly addresses = ["bitmap", "ram", "name?", "out", "outEnd", "result"];
   readonly sizes = [["end", "first"], ["outEnd", "out"], ["blockPage"]] as const;
   /** Alignments of the output, all sets of eight dirty pages, room that ends about each of the records, a name. */
   readonly edges = 64 * 256 * 5 * 2;
@@ -141,6 +142,7 @@ class EncodePagesSubject implements Subject {
 class DecodePagesSubject implements Subject {
   readonly kernel = "decodePages";
   readonly parameters = "input inputEnd ram pageSize blockPage pages received result".split(" ");
+  readonly addresses = ["input", "inputEnd", "ram", "received?", "result"];
   readonly sizes = [["inputEnd", "input"], ["pages"]] as const;
   /** Alignments of the input; a zero page and a page in either order, cut off after each byte; all flags. */
   readonly edges = 64 * (2 * 275 + 2 * 256);

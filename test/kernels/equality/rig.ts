@@ -3,6 +3,7 @@ import type { RawKernels } from "../../../src/kernels/types.js";
 import { instantiateKernels } from "../../../src/kernels/wasm.js";
 
 const WASM_PAGE = 65536;
+const FOUR_GIB = 2 ** 32;
 /** Bytes before and behind each output that are looked at after every call; everything else is after every batch. */
 const GUARD = 16;
 /** From how many bytes on the calls of Buffer beat a loop. */
@@ -23,20 +24,48 @@ const NOISE = Buffer.alloc(3 << 20);
 
 /** What the rig has to know of a kernel to compare its two implementations. */
 export interface Comparable {
+  /** Names of the arguments. */
+  readonly parameters: readonly string[];
+  /** Which of them are addresses; with a question mark, those for which 0 means none. */
+  readonly addresses: readonly string[];
   /** Calls the kernel with the arguments; returns its result as the façade would, 0 if it has none. */
   call(kernels: RawKernels, args: readonly number[]): number;
   /** Names, with {@link Rig.output}, what a call with the rig's arguments and this result may have written. */
   outputs(rig: Rig, result: number): void;
 }
 
+/** Where the memories of a rig are. */
+export interface Place {
+  /** Is the memory of the WebAssembly kernels a shared one? */
+  readonly shared: boolean;
+  /**
+   * From the number of bytes that are used to the address of the first: 0, or one in memories of 4 GiB, of which no
+   * more exists than what is used.
+   */
+  readonly base: (size: number) => number;
+}
+
+/** One pair for all rigs: an engine has room for a few of these only. */
+const huge: WebAssembly.Memory[] = [];
+
+function makeMemories(pages: number, base: number, shared: boolean): WebAssembly.Memory[] {
+  if (base === 0) {
+    const limits = shared ? { initial: pages, maximum: pages, shared } : { initial: pages };
+    return [new WebAssembly.Memory(limits), new WebAssembly.Memory({ initial: pages })];
+  }
+  if (shared) throw new Error("Cannot make shared memories of 4 GiB: they would not be let go of");
+  while (huge.length < 2) huge.push(new WebAssembly.Memory({ initial: FOUR_GIB / WASM_PAGE }));
+  return huge;
+}
+
 /**
  * Two memories of the same contents, one for the WebAssembly kernels and one for the twin, and a third copy of what
  * they held before the current call. Inputs are put into all three; a call may change the first two where the
  * kernel's outputs are, equally; then the third follows. So nothing has to be restored between inputs.
+ *
+ * All addresses here count from the base of the rig.
  */
 export class Rig {
-  readonly wasm: RawKernels;
-  readonly twin: RawKernels;
   /** Bytes of each memory. */
   readonly size: number;
   /** Arguments of the current call. */
@@ -47,6 +76,9 @@ export class Rig {
   batch = 0;
   /** What the memories held before the current call. */
   readonly before: Buffer;
+  readonly #base: number;
+  readonly #wasm: RawKernels;
+  readonly #twin: RawKernels;
   readonly #wasmBytes: Buffer;
   readonly #twinBytes: Buffer;
   #state = 0;
@@ -62,16 +94,15 @@ export class Rig {
   /** Whether a bit outside the range that a call was given has changed. */
   #spoilt = false;
 
-  /** Makes zeroed memories of some pages of 64 KiB; only that of the WebAssembly kernels is shared on demand. */
-  constructor(pages: number, shared: boolean) {
-    const limits = shared ? { initial: pages, maximum: pages, shared } : { initial: pages };
-    const memory = new WebAssembly.Memory(limits);
+  /** Makes memories of which some pages of 64 KiB are used. */
+  constructor(pages: number, place: Place) {
     this.size = pages * WASM_PAGE;
-    this.wasm = instantiateKernels(memory);
-    this.#wasmBytes = Buffer.from(memory.buffer);
-    const buffer = new ArrayBuffer(this.size);
-    this.twin = createJsKernels({ buffer });
-    this.#twinBytes = Buffer.from(buffer);
+    this.#base = place.base(this.size);
+    const [memory, twinMemory] = makeMemories(pages, this.#base, place.shared);
+    this.#wasm = instantiateKernels(memory);
+    this.#twin = createJsKernels(twinMemory);
+    this.#wasmBytes = Buffer.from(memory.buffer, this.#base, this.size);
+    this.#twinBytes = Buffer.from(twinMemory.buffer, this.#base, this.size);
     this.before = Buffer.alloc(this.size);
   }
 
@@ -169,12 +200,26 @@ export class Rig {
     this.output(first, last + 1);
   }
 
+  /** Has one kernel handle the current input. */
+  call(kernel: Comparable, implementation: "wasm" | "twin"): number {
+    const kernels = implementation === "wasm" ? this.#wasm : this.#twin;
+    return kernel.call(kernels, this.#base === 0 ? this.args : this.#absolute(kernel));
+  }
+
+  /** The arguments with the base added to all addresses. */
+  #absolute({ parameters, addresses }: Comparable): number[] {
+    return this.args.map((value, i) => {
+      const isAddress = addresses.includes(parameters[i]) || (value !== 0 && addresses.includes(`${parameters[i]}?`));
+      return isAddress ? value + this.#base : value;
+    });
+  }
+
   /** Has both kernels handle the current input; true when they agree and wrote nothing next to their outputs. */
   compare(kernel: Comparable): boolean {
     this.#outputs = 0;
     this.#spoilt = false;
-    const result = kernel.call(this.wasm, this.args);
-    if (kernel.call(this.twin, this.args) !== result) return false;
+    const result = this.call(kernel, "wasm");
+    if (this.call(kernel, "twin") !== result) return false;
     kernel.outputs(this, result);
     if (this.#spoilt) return false;
     for (let i = 0; i < this.#outputs; i++) if (!this.#isGood(i)) return false;
@@ -193,10 +238,10 @@ export class Rig {
     return this.before.equals(this.#wasmBytes) && this.before.equals(this.#twinBytes);
   }
 
-  /** The first address, from `start` on, where a memory differs from what it was before; -1 if there is none. */
-  firstChange(implementation: "wasm" | "twin", start = 0): number {
+  /** The first address where a memory differs from what it was before; -1 if there is none. */
+  firstChange(implementation: "wasm" | "twin"): number {
     const bytes = implementation === "wasm" ? this.#wasmBytes : this.#twinBytes;
-    for (let at = start; at < this.size; at++) if (bytes[at] !== this.before[at]) return at;
+    for (let at = 0; at < this.size; at++) if (bytes[at] !== this.before[at]) return at;
     return -1;
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { RawKernels } from "../../../src/kernels/types.js";
 import { describeFailure, type Failure } from "./failure.js";
-import { Rig, type Comparable } from "./rig.js";
+import { Rig, type Comparable, type Place } from "./rig.js";
 
 /** Inputs of each kernel: a sample in the default suite, all of them in `npm run test:kernels`. */
 const INPUTS = Number(process.env["EQUALITY_INPUTS"] ?? 20_000);
@@ -24,8 +24,6 @@ const EDGE_STRIDE = 1_299_709;
 /** A kernel, and where its inputs come from. */
 export interface Subject extends Comparable {
   readonly kernel: keyof RawKernels;
-  /** Names of the arguments. */
-  readonly parameters: readonly string[];
   /** Lengths and counts among the arguments, which may go down to 0 or to another argument. */
   readonly sizes: readonly (readonly [parameter: string, downTo?: string])[];
   /** How many systematic inputs there are: alignments, lengths, positions. */
@@ -71,9 +69,9 @@ function runBatch(subject: Subject, rig: Rig, batch: Batch, seed: number, thorou
 }
 
 /** Compares the implementations on inputs until one fails. */
-function findFailure(subject: Subject, inputs: number, shared: boolean): Failure | undefined {
-  const small = new Rig(SMALL_PAGES, shared);
-  const large = new Rig(LARGE_PAGES, shared);
+function findFailure(subject: Subject, inputs: number, place: Place): Failure | undefined {
+  const small = new Rig(SMALL_PAGES, place);
+  const large = new Rig(LARGE_PAGES, place);
   let firstEdge = 0;
   let done = 0;
   for (let number = 0; done < inputs; number++) {
@@ -89,17 +87,22 @@ function findFailure(subject: Subject, inputs: number, shared: boolean): Failure
   return undefined;
 }
 
-/** Defines the tests of a kernel: the build for plain memories on all inputs, that for shared ones on a tenth of as many. */
+/** Where the kernels are compared, and on which share of the inputs. */
+const PLACES: readonly (readonly [name: string, inputs: number, place: Place])[] = [
+  ["plain build", INPUTS, { shared: false, base: () => 0 }],
+  ["shared build", INPUTS / 10, { shared: true, base: () => 0 }],
+  // Signed addresses would go wrong where the sign changes, and where the end of a region is address 0.
+  ["plain build across 2 GiB", INPUTS / 50, { shared: false, base: (size) => 2 ** 31 - size / 2 }],
+  ["plain build up to 4 GiB", INPUTS / 50, { shared: false, base: (size) => 2 ** 32 - size }],
+];
+
+/** Defines the tests of a kernel. */
 export function testEquality(subject: Subject): void {
   describe(subject.kernel, () => {
-    test.each([
-      ["plain", INPUTS],
-      ["shared", Math.ceil(INPUTS / 10)],
-    ])("%s build, %i inputs, equals the twin and writes nothing outside", (build, inputs) => {
-      const shared = build === "shared";
-      const failure = findFailure(subject, inputs, shared);
-      const report = failure && describeFailure(subject, failure, new Rig(failure.image.length >> 16, shared));
-      expect(report === undefined ? "" : `seed ${SEED}, ${build} build, ${report}`).toBe("");
+    test.each(PLACES)("%s, %i inputs, equals the twin and writes nothing outside", (name, inputs, place) => {
+      const failure = findFailure(subject, Math.ceil(inputs), place);
+      const report = failure && describeFailure(subject, failure, new Rig(failure.image.length >> 16, place));
+      expect(report === undefined ? "" : `seed ${SEED}, ${name}, ${report}`).toBe("");
     });
 
     test("systematic inputs, all of them, are part of the full run", () => {

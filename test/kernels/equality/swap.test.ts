@@ -11,6 +11,7 @@ const SHORT_COUNTS = 40;
 class Swap implements Subject {
   readonly kernel: "swap16" | "swap32" | "swap64";
   readonly parameters = ["target", "source", "count"];
+  readonly addresses = ["target", "source"];
   readonly sizes = [["count"]] as const;
   /** Alignments of the source and all counts up to two pages; short ones at all pairs of alignments. */
   readonly edges: number;

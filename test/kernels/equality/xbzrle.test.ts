@@ -28,6 +28,7 @@ function pickRun(rig: Rig): number {
 class XbzrleEncode implements Subject {
   readonly kernel = "xbzrleEncode";
   readonly parameters = ["oldPage", "newPage", "length", "out", "capacity"];
+  readonly addresses = ["oldPage", "newPage", "out"];
   readonly sizes = [["length"], ["capacity"]] as const;
   /** Alignments, and all lengths up to two pages. */
   readonly edges = 64 * (TWO_PAGES + 1);
@@ -104,6 +105,7 @@ class XbzrleEncode implements Subject {
 class XbzrleDecode implements Subject {
   readonly kernel = "xbzrleDecode";
   readonly parameters = ["src", "length", "page", "pageSize"];
+  readonly addresses = ["src", "page"];
   readonly sizes = [["length"], ["pageSize"]] as const;
   /** Alignments, and pages of all lengths up to two pages. */
   readonly edges = 64 * (TWO_PAGES + 1);
