@@ -5,8 +5,9 @@
 // The name stands only in records without CONTINUE. A window is a part of a block: `blockPage` is the number of
 // its first page in the block, `ram` that page's address, bit 0 of its bitmap that page's bit.
 
-import { bitmapNextSet, clearBits, peekBits, setBits } from "./bitmap";
-import { isZeroPage, zeroMask4 } from "./zero";
+import { bitmapNextSet, clearBits, setBits } from "./bitmap";
+import { copyOut } from "./vector";
+import { isZeroPage } from "./zero";
 
 @inline const ZERO: u64 = 0x02;
 @inline const PAGE: u64 = 0x08;
@@ -42,39 +43,31 @@ export function encodePages(
   let normals: u32 = 0;
   let page = bitmapNextSet(bitmap, first, end);
   while (page < end) {
-    const group: u32 = end - page >= 4 && peekBits(bitmap, page, 4) == 15 ? 4 : 1;
-    clearBits(bitmap, page, (1 << group) - 1);
-    let source = ram + (page << shift);
-    const zeroMask = group == 4 ? zeroMask4(source, pageSize) : <u32>isZeroPage(source, pageSize);
-    let i: u32 = 0;
-    for (; i < group; i++) {
-      const zero = (zeroMask >>> i) & 1;
-      if (<u32>(outEnd - at) < header + (zero ? 1 : pageSize)) break;
-      const offset = (<u64>blockPage + page + i) << shift;
-      store<u64>(at, bswap<u64>(offset | flags | (zero ? ZERO : PAGE)));
-      if (!flags) {
-        memory.copy(at + 8, name, nameBytes);
-        flags = CONTINUE;
-      }
-      at += header;
-      header = 8;
-      if (zero) {
-        store<u8>(at, 0);
-        at++;
-        zeros++;
-      } else {
-        memory.copy(at, source, pageSize);
-        at += pageSize;
-        normals++;
-      }
-      source += pageSize;
-    }
-    page += i;
-    if (i < group) {
-      setBits(bitmap, page, (1 << (group - i)) - 1);
+    clearBits(bitmap, page, 1);
+    const source = ram + (<usize>page << shift);
+    const zero = isZeroPage(source, pageSize);
+    if (<u32>(outEnd - at) < header + (zero ? 1 : pageSize)) {
+      setBits(bitmap, page, 1);
       break;
     }
-    page = bitmapNextSet(bitmap, page, end);
+    const offset = (<u64>blockPage + page) << shift;
+    store<u64>(at, bswap<u64>(offset | flags | (zero ? ZERO : PAGE)));
+    if (!flags) {
+      memory.copy(at + 8, name, nameBytes);
+      flags = CONTINUE;
+    }
+    at += header;
+    header = 8;
+    if (zero) {
+      store<u8>(at, 0);
+      at++;
+      zeros++;
+    } else {
+      memory.copy(at, source, pageSize);
+      at += pageSize;
+      normals++;
+    }
+    page = bitmapNextSet(bitmap, page + 1, end);
   }
   store<u32>(result, <u32>(at - out));
   store<u32>(result, page, 4);
@@ -119,7 +112,7 @@ export function decodePages(
       zeros++;
     } else if (flags == (PAGE | CONTINUE)) {
       if (<u32>(inputEnd - at) < 8 + pageSize) break;
-      memory.copy(target, at + 8, pageSize);
+      copyOut(target, at + 8, pageSize);
       at += 8 + pageSize;
       normals++;
     } else break;

@@ -73,3 +73,24 @@ export function copyBytes(target: usize, source: usize, length: usize): void {
     memory.copy(target, source, length);
   }
 }
+
+/**
+ * Copies `length` bytes, a positive multiple of 64, between regions that do not overlap. For what goes from a cache to
+ * cold memory: there this loop runs ahead into the next page, which `memory.copy` does not (on a Zen 4 it takes 1.5
+ * times as long). From cold memory to a cache, `memory.copy` is the faster one.
+ */
+export function copyOut(target: usize, source: usize, length: usize): void {
+  const end = source + length;
+  while (source != end) {
+    const v0 = v128.load(source);
+    const v1 = v128.load(source, 16);
+    const v2 = v128.load(source, 32);
+    const v3 = v128.load(source, 48);
+    v128.store(target, v0);
+    v128.store(target, v1, 16);
+    v128.store(target, v2, 32);
+    v128.store(target, v3, 48);
+    source += 64;
+    target += 64;
+  }
+}
