@@ -31,19 +31,19 @@ export function divide(rig: Rig, weights: readonly number[]): Zone[] {
   return zones;
 }
 
-/** An address for `length` bytes in a zone: at its very start or end, or anywhere near the start. */
+/** An address for `length` bytes in a zone: at times its very start or end. */
 export function place(rig: Rig, zone: Zone, length: number): number {
   const room = zone.end - zone.start - length;
   const choice = rig.below(8);
   if (choice === 0) return zone.start;
   if (choice === 1) return zone.end - length;
-  return zone.start + rig.below(Math.min(room, 1000) + 1);
+  return zone.start + rig.below(room + 1);
 }
 
 /** An address at a given distance from a multiple of 64. */
 export function placeAligned(rig: Rig, zone: Zone, length: number, alignment: number): number {
   const room = zone.end - zone.start - length - 128;
-  const line = (zone.start + 63 + rig.below(Math.min(Math.max(room, 0), 1000) + 1)) & ~63;
+  const line = (zone.start + 63 + rig.below(Math.max(room, 0) + 1)) & ~63;
   return line + alignment;
 }
 
