@@ -9,8 +9,10 @@ const STOP = 4;
 const COUNT = 8;
 const DONE = 12;
 const SOURCE = 64;
-const TARGET = 256;
+const TARGET = 16384;
 const RAM = 65536;
+/** Marks that are so many and so far between that kernels skip what is empty. */
+const MANY = 8192;
 /** How long the threads race, in ms; not a number of marks, since a busy machine may give us one core only. */
 const RACE = 150;
 
@@ -63,9 +65,24 @@ describe.each(["wasm", "js"] as const)("%s kernels on memory that another thread
       merge: (kernels: Kernels) => kernels.bitmapMergeClear(TARGET, SOURCE + 1, 60),
     },
     {
+      name: "bitmapMergeClear of a long bitmap",
+      mark: `const at = ${SOURCE} + (((i * 997) % ${MANY}) >> 3), bit = 1 << ((i * 997) & 7); ${setBit}`,
+      merge: (kernels: Kernels) => kernels.bitmapMergeClear(TARGET, SOURCE, MANY),
+    },
+    {
+      name: "bitmapMergeClear of a long bitmap at odd bytes",
+      mark: `const at = ${SOURCE} + 3 + (((i * 31) % ${MANY}) >> 3), bit = 1 << ((i * 31) & 7); ${setBit}`,
+      merge: (kernels: Kernels) => kernels.bitmapMergeClear(TARGET + 1, SOURCE + 3, MANY),
+    },
+    {
       name: "byteMapMerge",
       mark: `const at = ${SOURCE} + (i & 63); ${setByte}`,
       merge: (kernels: Kernels) => kernels.byteMapMerge(TARGET, SOURCE, 64, true),
+    },
+    {
+      name: "byteMapMerge of many bytes",
+      mark: `const at = ${SOURCE} + ((i * 37) % ${MANY}); ${setByte}`,
+      merge: (kernels: Kernels) => kernels.byteMapMerge(TARGET, SOURCE, MANY, true),
     },
     {
       name: "byteMapMerge of odd bytes",
@@ -74,9 +91,9 @@ describe.each(["wasm", "js"] as const)("%s kernels on memory that another thread
     },
     {
       name: "encodePages",
-      mark: `const at = ${SOURCE} + ((i & 63) >> 3), bit = 1 << (i & 7); ${setBit}`,
+      mark: `const page = (i * 37) & 127, at = ${SOURCE} + (page >> 3), bit = 1 << (page & 7); ${setBit}`,
       merge: (kernels: Kernels) => {
-        const window = { ram: RAM, pageSize: 256, blockPage: 0, bitmap: SOURCE, first: 0, end: 64 };
+        const window = { ram: RAM, pageSize: 256, blockPage: 0, bitmap: SOURCE, first: 0, end: 128 };
         const job = { ...window, name: 0, out: 2 * RAM, outEnd: 3 * RAM, result: 16 };
         const { zeroPages, normalPages } = kernels.encodePages(job);
         return zeroPages + normalPages;
@@ -87,11 +104,11 @@ describe.each(["wasm", "js"] as const)("%s kernels on memory that another thread
     const kernels = createKernels(memory, { implementation });
     const bytes = new Uint8Array(memory.buffer);
     const worker = await startWriter(memory, mark);
-    // Half of the pages are zero, if pages are looked at.
-    for (let page = 0; page < 64; page += 2) bytes[RAM + page * 256] = 1;
+    // Pages that are zero, if pages are looked at, are alone and in groups.
+    for (let page = 0; page < 128; page += 1 + ((page >> 3) & 3)) bytes[RAM + page * 256] = 1;
     let found = 0;
     race(bytes, () => {
-      bytes.fill(0, TARGET, TARGET + 8);
+      bytes.fill(0, TARGET, TARGET + MANY / 8 + 1);
       found += merge(kernels);
     });
     await worker.terminate();

@@ -96,8 +96,8 @@ const PLACES: readonly (readonly [name: string, inputs: number, place: Place])[]
   ["plain build", INPUTS, { shared: false, base: () => 0 }],
   ["shared build", INPUTS / 10, { shared: true, base: () => 0 }],
   // Signed addresses would go wrong where the sign changes, and where the end of a region is address 0.
-  ["plain build across 2 GiB", INPUTS / 10, { shared: false, base: (size) => 2 ** 31 - (5 / 16) * size }],
-  ["plain build up to 4 GiB", INPUTS / 10, { shared: false, base: (size) => 2 ** 32 - size }],
+  ["plain build across 2 GiB", INPUTS / 20, { shared: false, base: (size) => 2 ** 31 - (5 / 16) * size }],
+  ["plain build up to 4 GiB", INPUTS / 20, { shared: false, base: (size) => 2 ** 32 - size }],
 ];
 
 /** Defines the tests of a kernel. */
