@@ -42,6 +42,19 @@ function race(bytes: Uint8Array, act: () => void): void {
   }
 }
 
+/** Encodes the dirty pages among the first `end`; returns how many there were. */
+function encode(kernels: Kernels, end: number): number {
+  const window = { ram: RAM, pageSize: 256, blockPage: 0, bitmap: SOURCE, first: 0, end };
+  const { zeroPages, normalPages } = kernels.encodePages({
+    ...window,
+    name: 0,
+    out: 2 * RAM,
+    outEnd: 3 * RAM,
+    result: 16,
+  });
+  return zeroPages + normalPages;
+}
+
 describe.each(["wasm", "js"] as const)("%s kernels on memory that another thread marks pages in", (implementation) => {
   /** A page is marked again only after its mark was taken: each mark is to be found, and found once. */
   const setBit = `
@@ -91,13 +104,13 @@ describe.each(["wasm", "js"] as const)("%s kernels on memory that another thread
     },
     {
       name: "encodePages",
+      mark: `const at = ${SOURCE} + ((i & 63) >> 3), bit = 1 << (i & 7); ${setBit}`,
+      merge: (kernels: Kernels) => encode(kernels, 64),
+    },
+    {
+      name: "encodePages of pages far between",
       mark: `const page = (i * 37) & 127, at = ${SOURCE} + (page >> 3), bit = 1 << (page & 7); ${setBit}`,
-      merge: (kernels: Kernels) => {
-        const window = { ram: RAM, pageSize: 256, blockPage: 0, bitmap: SOURCE, first: 0, end: 128 };
-        const job = { ...window, name: 0, out: 2 * RAM, outEnd: 3 * RAM, result: 16 };
-        const { zeroPages, normalPages } = kernels.encodePages(job);
-        return zeroPages + normalPages;
-      },
+      merge: (kernels: Kernels) => encode(kernels, 128),
     },
   ])("$name, marks set during the calls, finds each", async ({ mark, merge }) => {
     const memory = new WebAssembly.Memory({ initial: 3, maximum: 3, shared: true });
