@@ -33,7 +33,7 @@ async function compileModules() {
 
 async function twoWorkers(bench, job, length, times) {
   const { bitmap, outOf, end } = layout(length);
-  const { memory, bytes } = bench.open(end, { shared: true });
+  const { memory, bytes, native } = bench.open(end, { shared: true });
   fillGuest(bytes, length, job);
   const { "kernels/index": kernels } = await bundle(["kernels/index"]);
   const guest = { memory, kernels, modules: await compileModules(), ram: RAM, bitmap };
@@ -46,7 +46,12 @@ async function twoWorkers(bench, job, length, times) {
     two: () => team.run(job, pages, times, 2),
     one: () => team.run(job, pages, times, 1),
   };
-  same(`pages of ${job}`, pages, variants.two(), variants.one());
+  if (native) {
+    const nativeJob = { scan: "nativeScan", encode: "nativeEncode" }[job];
+    variants.nativeTwo = () => team.run(nativeJob, pages, times, 2);
+    variants.nativeOne = () => team.run(nativeJob, pages, times, 1);
+  }
+  same(`pages of ${job}`, pages, ...Object.values(variants).map((variant) => variant()));
   return { variants, cleanUp: () => team.stop() };
 }
 
@@ -77,7 +82,12 @@ function workerRow(bench, job, kind, ratio) {
     once: true,
     rounds: 25,
     prepare: () => twoWorkers(bench, job, mib * MIB, times),
-    ratios: [{ of: "two", to: "one", ...ratio }],
+    ratios: [
+      { of: "two", to: "one", ...ratio },
+      // What two processors have to give on this machine, on this memory.
+      { of: "nativeTwo", to: "nativeOne" },
+      { of: "two", to: "nativeTwo" },
+    ],
   };
 }
 

@@ -4,6 +4,8 @@ import { PAGE } from "../kit.mjs";
 
 const CALL = 32; // pages, the most of one call for a mask
 
+const NATIVE_CALL = 256;
+
 /** Bytes of records that a worker has in hand at once: what stays in its second-level cache. */
 export const ARENA = 512 * 1024;
 
@@ -31,4 +33,20 @@ function encode({ kernels, bytes, ram, bitmap, out, result }, first, end) {
   return records;
 }
 
-export const JOBS = { scan, encode };
+/** The same by native code, as far as one call of it goes. */
+function nativeScan({ native, ram }, first, end) {
+  let zeros = 0;
+  for (let page = first; page < end; page += NATIVE_CALL) {
+    zeros += native.zeroPages(ram + page * PAGE, PAGE, Math.min(NATIVE_CALL, end - page));
+  }
+  return zeros;
+}
+
+function nativeEncode({ native, bytes, ram, bitmap, out, result }, first, end) {
+  bytes.fill(255, bitmap + first / 8, bitmap + end / 8);
+  const from = first;
+  while (first < end) first = native.encodeRam(bitmap, first, end, ram, PAGE, 0, out, out + ARENA, result);
+  return end - from;
+}
+
+export const JOBS = { scan, encode, nativeScan, nativeEncode };

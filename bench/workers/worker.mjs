@@ -1,13 +1,16 @@
 // One thread of a team: waits for orders and carries them out, until it is terminated.
 
 import { workerData } from "node:worker_threads";
+import { loadNative } from "../native/build.mjs";
 import { JOBS } from "./jobs.mjs";
 import { ANSWERS, END, FIRST, JOB, ORDERS, RESULT, TIMES } from "./team.mjs";
 
 const { guest, place, control } = workerData;
 const { createKernels } = await import(guest.kernels);
 const kernels = createKernels(guest.memory, { implementation: "wasm", modules: guest.modules });
-const own = { ...guest, ...place, kernels, bytes: new Uint8Array(guest.memory.buffer) };
+// The addon works on the memory that the main thread bound, which is the same.
+const native = loadNative();
+const own = { ...guest, ...place, kernels, native, bytes: new Uint8Array(guest.memory.buffer) };
 const jobs = Object.values(JOBS);
 
 for (let done = 0; ; done++) {
