@@ -5,9 +5,8 @@ import { checkVMState } from "../vmstate/describe.js";
 import type { AnyVMState, DeviceOf } from "../vmstate/types.js";
 import type { CompatIdentity, SaveStateEntry } from "./entry.js";
 import type { SaveVMHandlers } from "./handlers.js";
+import { EntryIndex, InstanceIds, MAX_INSTANCE_ID } from "./identities.js";
 
-/** Instance ids are be32 on the wire; the last one is QEMU's VMSTATE_INSTANCE_ID_ANY. */
-const MAX_INSTANCE_ID = 0xffff_fffe;
 const MAX_SECTION_ID = 0xffff_ffff;
 const MAX_VERSION = 0x7fff_ffff;
 
@@ -54,7 +53,12 @@ export interface RegisterLiveOptions extends IdOptions {
  */
 export class StateRegistry {
   readonly #onlyMigratable: boolean;
-  #entries: readonly SaveStateEntry[] = [];
+  readonly #entries: SaveStateEntry[] = [];
+  /** What `entries` returned last; null when it is out of date. */
+  #snapshot: readonly SaveStateEntry[] | null = null;
+  #index: EntryIndex | null = null;
+  readonly #ids = new InstanceIds();
+  readonly #compatIds = new InstanceIds();
   #nextSectionId = 0;
 
   constructor({ onlyMigratable = false }: RegistryOptions = {}) {
@@ -63,7 +67,7 @@ export class StateRegistry {
 
   /** Every registration in saving order. The array is never changed, only replaced. */
   get entries(): readonly SaveStateEntry[] {
-    return this.#entries;
+    return (this.#snapshot ??= Object.freeze([...this.#entries]));
   }
 
   /**
@@ -96,7 +100,7 @@ export class StateRegistry {
     if (instanceId !== undefined) checkInteger(state.name, "instanceId", instanceId, 0, MAX_INSTANCE_ID);
     const identity =
       path === undefined
-        ? { idstr: state.name, instanceId: instanceId ?? this.#freeInstanceId(state.name), compat: null }
+        ? { idstr: state.name, instanceId: instanceId ?? this.#ids.free(state.name), compat: null }
         : this.#pathIdentity(state, path, instanceId);
     return this.#insert(
       {
@@ -124,7 +128,7 @@ export class StateRegistry {
     return this.#insert({
       kind: "handlers",
       idstr,
-      instanceId: instanceId ?? this.#freeInstanceId(idstr),
+      instanceId: instanceId ?? this.#ids.free(idstr),
       aliasId: null,
       compat: null,
       sectionId: this.#sectionId(idstr, options),
@@ -159,12 +163,16 @@ export class StateRegistry {
    * under its compat identity.
    */
   find(idstr: string, instanceId: number): SaveStateEntry | null {
-    const found = this.#entries.find(
-      (entry) =>
-        (entry.idstr === idstr && (entry.instanceId === instanceId || entry.aliasId === instanceId)) ||
-        (entry.compat?.idstr === idstr && (entry.compat.instanceId === instanceId || entry.aliasId === instanceId)),
-    );
-    return found ?? null;
+    return this.#indexed.find(idstr, instanceId);
+  }
+
+  /** True for what is registered now. */
+  has(entry: SaveStateEntry): boolean {
+    return this.#indexed.has(entry);
+  }
+
+  get #indexed(): EntryIndex {
+    return (this.#index ??= new EntryIndex(this.#entries));
   }
 
   #pathIdentity(
@@ -173,27 +181,10 @@ export class StateRegistry {
     instanceId: number | undefined,
   ): { idstr: string; instanceId: number; compat: CompatIdentity } {
     const idstr = `${path}/${state.name}`;
-    const free = this.#freeInstanceId(idstr);
-    if (free !== 0) throw new RangeError(`Register "${idstr}": a device of that path and name is registered already`);
-    const compat = { idstr: state.name, instanceId: instanceId ?? this.#freeCompatId(state.name) };
+    if (this.#ids.free(idstr) !== 0)
+      throw new RangeError(`Register "${idstr}": a device of that path and name is registered already`);
+    const compat = { idstr: state.name, instanceId: instanceId ?? this.#compatIds.free(state.name) };
     return { idstr, instanceId: 0, compat };
-  }
-
-  #freeInstanceId(idstr: string): number {
-    let free = 0;
-    for (const entry of this.#entries) {
-      if (entry.idstr === idstr && entry.instanceId >= free) free = entry.instanceId + 1;
-    }
-    if (free > MAX_INSTANCE_ID) throw new RangeError(`Register "${idstr}": no instance id is left`);
-    return free;
-  }
-
-  #freeCompatId(idstr: string): number {
-    let free = 0;
-    for (const { compat } of this.#entries) {
-      if (compat?.idstr === idstr && compat.instanceId >= free) free = compat.instanceId + 1;
-    }
-    return free;
   }
 
   #sectionId(idstr: string, { sectionId }: IdOptions): number {
@@ -209,21 +200,37 @@ export class StateRegistry {
       throw new RangeError(`Register "${idstr}": a section name takes 1 to ${MAX_COUNTED_STRING} bytes`);
     }
     // QEMU keeps both and loads the first for either section: the second device would silently get nothing.
-    if (!duplicate && this.#entries.some((other) => other.idstr === idstr && other.instanceId === instanceId)) {
+    if (!duplicate && this.#ids.has(idstr, instanceId)) {
       throw new RangeError(`Register "${idstr}": instance ${instanceId} is registered already`);
     }
     this.#nextSectionId = entry.sectionId + 1;
-    const lower = this.#entries.findIndex((other) => other.priority < priority);
-    const at = lower < 0 ? this.#entries.length : lower;
-    this.#entries = Object.freeze([...this.#entries.slice(0, at), Object.freeze(entry), ...this.#entries.slice(at)]);
+    let at = this.#entries.length;
+    while (at > 0 && (this.#entries[at - 1]?.priority ?? 0) < priority) at--;
+    this.#entries.splice(at, 0, Object.freeze(entry));
+    this.#ids.add(entry);
+    if (entry.compat !== null) this.#compatIds.add(entry.compat);
+    this.#changed();
     return entry;
   }
 
   #remove(matches: (entry: SaveStateEntry) => boolean): boolean {
     const left = this.#entries.filter((entry) => !matches(entry));
-    const removed = left.length < this.#entries.length;
-    if (removed) this.#entries = Object.freeze(left);
-    return removed;
+    if (left.length === this.#entries.length) return false;
+    this.#entries.length = 0;
+    this.#ids.clear();
+    this.#compatIds.clear();
+    for (const entry of left) {
+      this.#entries.push(entry);
+      this.#ids.add(entry);
+      if (entry.compat !== null) this.#compatIds.add(entry.compat);
+    }
+    this.#changed();
+    return true;
+  }
+
+  #changed(): void {
+    this.#snapshot = null;
+    this.#index = null;
   }
 }
 

@@ -65,6 +65,8 @@ export class LoadSession implements LoadLoop {
   readonly #answers: Answers;
   /** By section id of the stream. */
   readonly #sections = new Map<number, Announced>();
+  /** The ids that those entries were announced with last. */
+  readonly #sectionIds = new Map<SaveStateEntry, number>();
   /** Undecided until the first section body was read. */
   #footers: boolean | "detect";
   #configuration: Configuration | null = null;
@@ -270,8 +272,10 @@ export class LoadSession implements LoadLoop {
 
   /** An entry has one section id at a time, the last one announced. */
   #announce(entry: SaveStateEntry, header: SectionHeader): void {
-    for (const [id, known] of this.#sections) if (known.entry === entry) this.#sections.delete(id);
+    const known = this.#sectionIds.get(entry);
+    if (known !== undefined && this.#sections.get(known)?.entry === entry) this.#sections.delete(known);
     this.#sections.set(header.id, { entry, header });
+    this.#sectionIds.set(entry, header.id);
   }
 
   *#partOrEnd(reader: Reader, type: SectionType): Decode<void> {
@@ -279,7 +283,7 @@ export class LoadSession implements LoadLoop {
     const sectionId = yield* readSectionId(reader);
     this.#trace?.({ event: "qemu_loadvm_state_section_partend", type, sectionId });
     const announced = this.#sections.get(sectionId);
-    if (announced === undefined || !this.#registry.entries.includes(announced.entry)) {
+    if (announced === undefined || !this.#registry.has(announced.entry)) {
       throw new SectionError("SECTION_ID_UNKNOWN", `Load a section: no START or FULL section had id ${sectionId}`, {
         offset,
         section: { id: sectionId, idstr: null, instanceId: null, version: null },

@@ -170,6 +170,17 @@ export class Reader {
   }
 
   /**
+   * Read elements `from` to `to` of `list`, all of one integer kind, or return false for a kind that is none. The bytes
+   * must be there.
+   */
+  list(kind: number, list: { [index: number]: unknown }, from: number, to: number): boolean {
+    const get = GETTERS[kind];
+    if (get === undefined) return false;
+    this.#pos = get(this.#view, this.#pos, list as never, from, to);
+    return true;
+  }
+
+  /**
    * be64 as a number, for lengths and offsets.
    * @throws StreamError LIMIT_EXCEEDED above 2^53 - 1
    */
@@ -305,6 +316,48 @@ export class Reader {
     this.#enter(joined);
   }
 }
+
+/** Reads elements of a list and returns where they end; by the kinds of integers.ts, a loop each. */
+type Getter = (view: DataView, pos: number, list: never, from: number, to: number) => number;
+
+const GETTERS: Readonly<Record<number, Getter>> = {
+  [U8]: (view, pos, list: Uint8Array, from, to) => {
+    for (let i = from; i < to; i++) list[i] = view.getUint8(pos++);
+    return pos;
+  },
+  [I8]: (view, pos, list: Int8Array, from, to) => {
+    for (let i = from; i < to; i++) list[i] = view.getInt8(pos++);
+    return pos;
+  },
+  [U16]: (view, pos, list: Uint16Array, from, to) => {
+    for (let i = from; i < to; i++, pos += 2) list[i] = view.getUint16(pos);
+    return pos;
+  },
+  [I16]: (view, pos, list: Int16Array, from, to) => {
+    for (let i = from; i < to; i++, pos += 2) list[i] = view.getInt16(pos);
+    return pos;
+  },
+  [U32]: (view, pos, list: Uint32Array, from, to) => {
+    for (let i = from; i < to; i++, pos += 4) list[i] = view.getUint32(pos);
+    return pos;
+  },
+  [I32]: (view, pos, list: Int32Array, from, to) => {
+    for (let i = from; i < to; i++, pos += 4) list[i] = view.getInt32(pos);
+    return pos;
+  },
+  [U64]: (view, pos, list: BigUint64Array, from, to) => {
+    for (let i = from; i < to; i++, pos += 8) list[i] = view.getBigUint64(pos);
+    return pos;
+  },
+  [I64]: (view, pos, list: BigInt64Array, from, to) => {
+    for (let i = from; i < to; i++, pos += 8) list[i] = view.getBigInt64(pos);
+    return pos;
+  },
+  [BOOL]: (view, pos, list: boolean[], from, to) => {
+    for (let i = from; i < to; i++) list[i] = view.getUint8(pos++) !== 0;
+    return pos;
+  },
+};
 
 /** Lenient UTF-8, for text that is only shown or parsed as JSON. */
 export function decodeText(bytes: Uint8Array): string {

@@ -4,6 +4,10 @@ import { encodeName } from "./names.js";
 
 const SEGMENT = 16 << 10;
 
+/** Counted strings as bytes: the names of a machine's sections, most of them. */
+const KNOWN = new Map<string, Uint8Array>();
+const MOST_KNOWN = 1024;
+
 /**
  * Big-endian writer: small values go into segments of its own, large ones may be put by reference.
  *
@@ -66,17 +70,18 @@ export class Writer {
   }
 
   /**
-   * Write `values` as `kinds` (see integers.ts) from index `from` on, up to a kind that is no integer or a value that
-   * would lose bits. Either sign is taken for the same bits. Returns the index where it stopped.
+   * Write values as `kinds` (see integers.ts) from index `from` on, number i being `values[slots[i]]`, up to a kind that
+   * is no integer or a value that would lose bits. Either sign is taken for the same bits. Returns the index where it
+   * stopped.
    */
-  integers(kinds: Uint8Array, from: number, values: readonly unknown[]): number {
+  integers(kinds: Uint8Array, from: number, values: readonly unknown[], slots: Int32Array): number {
     const n = kinds.length;
     this.#room(8 * (n - from));
     const view = this.#view;
     let pos = this.#pos;
     let i = from;
     scan: for (; i < n; i++) {
-      const value = values[i];
+      const value = values[slots[i]];
       switch (kinds[i]) {
         case U8:
         case I8:
@@ -116,6 +121,24 @@ export class Writer {
     return i;
   }
 
+  /**
+   * Write elements `from` to `to` of `list` as integers of one kind. Returns false, having written nothing, unless it is
+   * a typed array with elements of that width, of whatever sign.
+   */
+  list(kind: number, list: unknown, from: number, to: number): boolean {
+    const put = putterOf(kind, list);
+    if (put === null) return false;
+    const { BYTES_PER_ELEMENT: size } = list as Uint8Array;
+    const most = SEGMENT / size;
+    for (let at = from; at < to; at += most) {
+      const end = Math.min(to, at + most);
+      this.#room((end - at) * size);
+      put(this.#view, this.#pos, list as never, at, end);
+      this.#pos += (end - at) * size;
+    }
+    return true;
+  }
+
   /** A copy of `bytes`. */
   bytes(bytes: Uint8Array): void {
     if (bytes.length > SEGMENT >> 1) {
@@ -151,9 +174,14 @@ export class Writer {
    * @throws RangeError if it takes more than 255 bytes
    */
   countedString(text: string): void {
-    const bytes = encodeName(text);
-    if (bytes.length > MAX_COUNTED_STRING)
-      throw new RangeError(`Write "${text}": a counted string has at most 255 bytes`);
+    let bytes = KNOWN.get(text);
+    if (bytes === undefined) {
+      bytes = encodeName(text);
+      if (bytes.length > MAX_COUNTED_STRING)
+        throw new RangeError(`Write "${text}": a counted string has at most 255 bytes`);
+      if (KNOWN.size === MOST_KNOWN) KNOWN.clear();
+      KNOWN.set(text, bytes);
+    }
     this.u8(bytes.length);
     this.bytes(bytes);
   }
@@ -182,6 +210,44 @@ export class Writer {
     this.#buffered += this.#pos - this.#start;
     this.#start = this.#pos;
   }
+}
+
+type Putter = (view: DataView, pos: number, list: never, from: number, to: number) => void;
+
+/** How to write elements of a typed array; null for what is none of the width. */
+function putterOf(kind: number, list: unknown): Putter | null {
+  switch (kind) {
+    case U8:
+    case I8:
+      return list instanceof Uint8Array || list instanceof Int8Array ? put8 : null;
+    case U16:
+    case I16:
+      return list instanceof Uint16Array || list instanceof Int16Array ? put16 : null;
+    case U32:
+    case I32:
+      return list instanceof Uint32Array || list instanceof Int32Array ? put32 : null;
+    case U64:
+    case I64:
+      return list instanceof BigUint64Array || list instanceof BigInt64Array ? put64 : null;
+    default:
+      return null;
+  }
+}
+
+function put8(view: DataView, pos: number, list: Uint8Array, from: number, to: number): void {
+  for (let i = from; i < to; i++) view.setUint8(pos++, list[i]);
+}
+
+function put16(view: DataView, pos: number, list: Uint16Array, from: number, to: number): void {
+  for (let i = from; i < to; i++, pos += 2) view.setUint16(pos, list[i]);
+}
+
+function put32(view: DataView, pos: number, list: Uint32Array, from: number, to: number): void {
+  for (let i = from; i < to; i++, pos += 4) view.setUint32(pos, list[i]);
+}
+
+function put64(view: DataView, pos: number, list: BigUint64Array, from: number, to: number): void {
+  for (let i = from; i < to; i++, pos += 8) view.setBigUint64(pos, list[i]);
 }
 
 /** All chunks as one array. */

@@ -17,10 +17,10 @@ export function assign(field: AnyField, device: object, value: unknown): void {
   else throw new StateError("FIELD_INVALID", `Replace ${field.name}: its container is found by a getter only`);
 }
 
-/** Elements or bytes that a count stands for; `read` looks up a property. QEMU reads these counts as int32. */
-export function countOf(count: Count, read: (name: string) => unknown): number {
-  if ("fixed" in count) return count.fixed;
-  const value = read(count.from);
+/** Elements or bytes that a count stands for; `of.read` looks up a property. QEMU reads these counts as int32. */
+export function countOf(count: Count, of: { read(name: string): unknown }): number {
+  if (count.fixed !== null) return count.fixed;
+  const value = of.read(count.from);
   if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > 0x7fffffff) {
     throw new StateError("LENGTH_OUT_OF_RANGE", `Read the length in ${count.from}: it is ${String(value)}`);
   }

@@ -46,7 +46,7 @@ function description(state: AnyVMState): Record<string, unknown> {
 
 function field(entry: AnyField): Record<string, unknown> {
   const { name, since, exists, memorySize, wire } = entry;
-  const num = "count" in wire && "fixed" in wire.count ? { num: wire.count.fixed } : {};
+  const num = "count" in wire && wire.count.fixed !== null ? { num: wire.count.fixed } : {};
   const nested = "state" in wire ? wire.state : wire.kind === "tree" ? wire.value : null;
   return {
     field: name,
@@ -69,9 +69,9 @@ function elementSize({ wire }: AnyField): number {
     case "temporary":
       return wire.state.fields.reduce((sum, member) => sum + elementSize(member) * elementCount(member), 0);
     case "buffer":
-      return "fixed" in wire.size ? wire.size.fixed : 0;
+      return wire.size.fixed ?? 0;
     case "bitmap":
-      return "fixed" in wire.bits ? Math.ceil(wire.bits.fixed / 64) * 8 : 0;
+      return Math.ceil((wire.bits.fixed ?? 0) / 64) * 8;
     case "unused":
       return wire.size;
     case "list":
@@ -83,5 +83,5 @@ function elementSize({ wire }: AnyField): number {
 
 function elementCount({ wire }: AnyField): number {
   if (!("count" in wire)) return 1;
-  return "fixed" in wire.count ? wire.count.fixed : 0;
+  return wire.count.fixed ?? 0;
 }

@@ -49,12 +49,12 @@ export function field<D>(name: string, wire: FieldKind, options: AnyOptions = {}
 /** A length known beforehand. @throws RangeError */
 export function fixed(name: string, n: number): Count {
   if (!Number.isInteger(n) || n < 0 || n > 0x7fffffff) throw new RangeError(`Describe field ${name}: a length of ${n}`);
-  return { fixed: n };
+  return { fixed: n, from: null, multiply: 1 };
 }
 
 /** A length in a property of the device. @throws RangeError */
 export function counted(from: string, multiply = 1): Count {
   if (!Number.isInteger(multiply) || multiply < 1)
     throw new RangeError(`Describe a length by ${from}: times ${multiply}`);
-  return { from, multiply };
+  return { fixed: null, from, multiply };
 }

@@ -2,9 +2,11 @@ import { StateError } from "../errors.js";
 import type { Limits } from "../limits.js";
 import { VMS_NULLPTR_MARKER, VMS_POINTER_MARKER } from "../stream/constants.js";
 import { readInto, skip, type Decode } from "../stream/drive.js";
+import { OTHER } from "../stream/integers.js";
 import type { Reader } from "../stream/reader.js";
 import { atField, countOf, wrapHookError } from "./access.js";
 import { putBitmapWord } from "./bitmap.js";
+import { integerKind } from "./codecs.js";
 import type { Draft, DraftRun } from "./draft.js";
 import { lengthOf } from "./part.js";
 import { STEP, type Layout } from "./plan.js";
@@ -18,18 +20,54 @@ export interface LoadRun {
   readonly limits: Limits;
   readonly drafts: DraftRun;
   /** Load a description into a draft; see load.ts. */
-  readonly nested: (run: LoadRun, state: AnyVMState, draft: Draft, version: number) => Decode<void>;
+  readonly nested: (run: LoadRun, state: AnyVMState, draft: Draft, version: number) => Rest;
 }
+
+/** What is left to be decoded when not all bytes are there; null when nothing is. */
+export type Rest = Decode<void> | null;
 
 type Wire<K extends FieldKind["kind"]> = Extract<FieldKind, { kind: K }>;
 
-/** Decode one field that exists into slot `slot` of the draft. */
-export function* loadField(run: LoadRun, field: AnyField, slot: number, draft: Draft, layout: Layout): Decode<void> {
+/** Decode one field that exists into slot `slot` of the draft, or as much of it as has arrived. */
+export function loadField(run: LoadRun, field: AnyField, slot: number, draft: Draft, layout: Layout): Rest {
+  const { reader } = run;
+  const { wire } = field;
+  switch (wire.kind) {
+    case "array": {
+      const n = countOf(wire.count, draft);
+      const { codec, start, max } = wire;
+      const kind = integerKind(codec, "get");
+      if (wire.nullable || kind === OTHER || n * codec.size > STEP || !reader.has(n * codec.size)) break;
+      checkRoom(field, containerOf(field, draft), start + n, max === null ? null : start + max);
+      const list = codec.list?.(n) ?? new Array<unknown>(n);
+      reader.list(kind, list, 0, n);
+      draft.put(layout, slot, field, list);
+      return null;
+    }
+    case "struct": {
+      const nested = nestedDraft(run, field, wire.state, containerOf(field, draft));
+      if (nested !== draft) draft.put(layout, slot, field, nested);
+      return run.nested(run, wire.state, nested, wire.version ?? wire.state.version);
+    }
+    case "buffer": {
+      const size = countOf(wire.size, draft);
+      if (size > STEP || !reader.has(size)) break;
+      checkRoom(field, containerOf(field, draft), wire.start + size, wire.max === null ? null : wire.max + wire.start);
+      draft.put(layout, slot, field, reader.bytes(size));
+      return null;
+    }
+    case "validate":
+      return null;
+    default:
+  }
+  return loadSlowly(run, field, slot, draft, layout);
+}
+
+function* loadSlowly(run: LoadRun, field: AnyField, slot: number, draft: Draft, layout: Layout): Decode<void> {
   const { reader } = run;
   const { wire } = field;
   // Asked for after the field was decoded: a nested struct may be the same object and have opened a layer of its own.
   const put = (value: unknown): void => draft.put(layout, slot, field, value);
-  const count = (of: Parameters<typeof countOf>[0]): number => countOf(of, (name) => draft.read(name));
   switch (wire.kind) {
     case "scalar": {
       const { codec } = wire;
@@ -46,19 +84,13 @@ export function* loadField(run: LoadRun, field: AnyField, slot: number, draft: D
       return;
     }
     case "array":
-      put(yield* loadArray(run, field, wire, draft, count(wire.count)));
+      put(yield* loadArray(run, field, wire, draft, countOf(wire.count, draft)));
       return;
-    case "struct": {
-      const nested = nestedDraft(run, field, wire.state, containerOf(field, draft));
-      if (nested !== draft) put(nested);
-      yield* run.nested(run, wire.state, nested, wire.version ?? wire.state.version);
-      return;
-    }
     case "structs":
-      put(yield* loadStructs(run, field, wire, draft, count(wire.count)));
+      put(yield* loadStructs(run, field, wire, draft, countOf(wire.count, draft)));
       return;
     case "buffer": {
-      const size = count(wire.size);
+      const size = countOf(wire.size, draft);
       checkRoom(field, containerOf(field, draft), wire.start + size, wire.max === null ? null : wire.max + wire.start);
       const bytes = new Uint8Array(size);
       yield* readInto(reader, bytes);
@@ -66,7 +98,7 @@ export function* loadField(run: LoadRun, field: AnyField, slot: number, draft: D
       return;
     }
     case "bitmap": {
-      const bits = count(wire.bits);
+      const bits = countOf(wire.bits, draft);
       const size = Math.ceil(bits / 8);
       checkRoom(field, containerOf(field, draft), size, wire.max === null ? null : Math.ceil(wire.max / 8));
       const bytes = new Uint8Array(size);
@@ -89,12 +121,13 @@ export function* loadField(run: LoadRun, field: AnyField, slot: number, draft: D
     case "temporary": {
       const object = called(() => wire.create(draft.state), `Make the temporary object ${field.name}`);
       const temporary = run.drafts.of(object, wire.state);
-      yield* run.nested(run, wire.state, temporary, wire.state.version);
+      const rest = run.nested(run, wire.state, temporary, wire.state.version);
+      if (rest !== null) yield* rest;
       // It takes part in the commit, so that its `loaded` hook finds it filled.
       put(temporary);
       return;
     }
-    case "validate":
+    default:
       return;
   }
 }
@@ -232,7 +265,8 @@ function* loadStructs(
       }
       const nested = nestedDraft(run, field, state, element ?? make(field, create));
       drafts.push(nested);
-      yield* run.nested(run, state, nested, wire.version ?? state.version);
+      const rest = run.nested(run, state, nested, wire.version ?? state.version);
+      if (rest !== null) yield* rest;
     } catch (error) {
       throw atField(error, `[${i}]`);
     }
@@ -262,7 +296,8 @@ function* loadList(run: LoadRun, field: AnyField, wire: Wire<"list">): Decode<Dr
     if (drafts.length === most) throw tooMany(field, most);
     try {
       const element = run.drafts.of(make(field, wire.create) ?? {}, state);
-      yield* run.nested(run, state, element, state.version);
+      const rest = run.nested(run, state, element, state.version);
+      if (rest !== null) yield* rest;
       drafts.push(element);
     } catch (error) {
       throw atField(error, `[${drafts.length}]`);
@@ -291,10 +326,12 @@ function* loadTree(run: LoadRun, field: AnyField, wire: Wire<"tree">): Decode<(r
         key = reader.u64();
       } else {
         key = run.drafts.of({}, wire.key);
-        yield* run.nested(run, wire.key, key, wire.key.version);
+        const rest = run.nested(run, wire.key, key, wire.key.version);
+        if (rest !== null) yield* rest;
       }
       const value = run.drafts.of(make(field, wire.create) ?? {}, wire.value);
-      yield* run.nested(run, wire.value, value, wire.value.version);
+      const rest = run.nested(run, wire.value, value, wire.value.version);
+      if (rest !== null) yield* rest;
       entries.push([key, value]);
     } catch (error) {
       throw atField(error, `[${entries.length}]`);

@@ -5,8 +5,8 @@ import { hasMore, type Decode } from "../stream/drive.js";
 import type { Reader } from "../stream/reader.js";
 import { atField, runHook, wrapHookError } from "./access.js";
 import { DraftRun, type Draft, type Layer } from "./draft.js";
-import { called, loadField, withHint, type LoadRun } from "./load-field.js";
-import { layoutOf, type Layout, type Run } from "./plan.js";
+import { called, loadField, withHint, type LoadRun, type Rest } from "./load-field.js";
+import { layoutOf, type Layout, type Run, type Step } from "./plan.js";
 import type { AnyField, AnyVMState } from "./types.js";
 
 /** State that was decoded and checked, and has not touched the device. */
@@ -41,36 +41,105 @@ export function* loadVMState(
 ): Decode<LoadedState> {
   const drafts = new DraftRun();
   const root = drafts.of(device, state);
-  yield* loadState({ reader, limits, drafts, nested: loadState }, state, root, version);
+  const rest = loadState({ reader, limits, drafts, nested: loadState }, state, root, version);
+  if (rest !== null) yield* rest;
   return new LoadedState(root, drafts);
 }
 
-function* loadState(run: LoadRun, state: AnyVMState, draft: Draft, version: number): Decode<void> {
-  const { reader } = run;
-  checkVersion(state, version, reader.offset);
+/**
+ * Most often all bytes are there and no hook waits, and a generator for every struct and array would take longer than
+ * their decoding. So what follows decodes at once as far as it can, and returns a generator for the rest, or null.
+ */
+function loadState(run: LoadRun, state: AnyVMState, draft: Draft, version: number): Rest {
+  checkVersion(state, version, run.reader.offset);
   const layout = layoutOf(state);
-  const { preLoad, postLoad } = state.hooks;
   draft.open(layout);
-  if (preLoad !== null) yield* runHook(() => preLoad(draft.state), `Run preLoad of "${state.name}"`);
-  for (const step of layout.steps(version)) {
-    if ("size" in step) {
-      try {
-        if (!reader.has(step.size)) yield step.size;
-      } catch (error) {
-        throw atTruncation(error, step, reader.available);
-      }
-      decodeRun(reader, step, draft, draft.open(layout));
-    } else {
-      const start = reader.offset;
-      try {
-        if (exists(step.field, draft, version)) yield* loadField(run, step.field, step.slot, draft, layout);
-      } catch (error) {
-        throw addContext(atField(error, step.field.name), { offset: start });
-      }
-    }
+  const part: StatePart = { run, layout, draft, version };
+  const { preLoad } = state.hooks;
+  if (preLoad !== null)
+    return proceed(
+      part,
+      runHook(() => preLoad(draft.state), `Run preLoad of "${state.name}"`),
+      0,
+    );
+  const steps = layout.steps(version);
+  for (let i = 0; i < steps.length; i++) {
+    const rest = loadStep(part, steps[i]);
+    if (rest !== null) return proceed(part, rest, i + 1);
   }
-  // Most often the next byte is there and begins something else: no need to start another generator for that.
-  if (!reader.has(1) || reader.peekU8() === QEMU_VM_SUBSECTION) yield* loadSubsections(run, layout, draft);
+  return finish(part);
+}
+
+/** One description as it is loaded into one draft. */
+interface StatePart {
+  readonly run: LoadRun;
+  readonly layout: Layout;
+  readonly draft: Draft;
+  readonly version: number;
+}
+
+/** The rest of what was begun, then the steps from `next` on. */
+function* proceed(part: StatePart, begun: Decode<void>, next: number): Decode<void> {
+  yield* begun;
+  const steps = part.layout.steps(part.version);
+  for (let i = next; i < steps.length; i++) {
+    const rest = loadStep(part, steps[i]);
+    if (rest !== null) yield* rest;
+  }
+  const rest = finish(part);
+  if (rest !== null) yield* rest;
+}
+
+function loadStep(part: StatePart, step: Step): Rest {
+  const { run, layout, draft, version } = part;
+  const { reader } = run;
+  if (step.field === null) {
+    if (!reader.has(step.size)) return waitForRun(part, step);
+    decodeRun(reader, step, draft, draft.open(layout));
+    return null;
+  }
+  const { field, slot } = step;
+  const start = reader.offset;
+  try {
+    if (!exists(field, draft, version)) return null;
+    const rest = loadField(run, field, slot, draft, layout);
+    return rest === null ? null : locate(rest, field, start);
+  } catch (error) {
+    throw addContext(atField(error, field.name), { offset: start });
+  }
+}
+
+function* waitForRun({ run: { reader }, draft, layout }: StatePart, run: Run): Decode<void> {
+  try {
+    yield run.size;
+  } catch (error) {
+    throw atTruncation(error, run, reader.available);
+  }
+  decodeRun(reader, run, draft, draft.open(layout));
+}
+
+function* locate(rest: Decode<void>, field: AnyField, offset: number): Decode<void> {
+  try {
+    yield* rest;
+  } catch (error) {
+    throw addContext(atField(error, field.name), { offset });
+  }
+}
+
+function finish(part: StatePart): Rest {
+  const { run, layout, draft, version } = part;
+  const { state } = layout;
+  if (state.hooks.postLoad !== null || !run.reader.has(1) || run.reader.peekU8() === QEMU_VM_SUBSECTION) {
+    return finishSlowly(part);
+  }
+  run.drafts.addLoaded(state, draft.device, version);
+  return null;
+}
+
+function* finishSlowly({ run, layout, draft, version }: StatePart): Decode<void> {
+  const { state } = layout;
+  const { postLoad } = state.hooks;
+  yield* loadSubsections(run, layout, draft);
   if (postLoad !== null) yield* runHook(() => postLoad(draft.state, version), `Run postLoad of "${state.name}"`);
   run.drafts.addLoaded(state, draft.device, version);
 }
@@ -147,7 +216,8 @@ function* loadSubsections(run: LoadRun, { state, wireName }: Layout, draft: Draf
     reader.advance(2 + length);
     try {
       if (!reader.has(4)) yield 4;
-      yield* loadState(run, subsection, draft, reader.u32());
+      const rest = loadState(run, subsection, draft, reader.u32());
+      if (rest !== null) yield* rest;
     } catch (error) {
       throw addContext(error, { offset: start });
     }

@@ -1,6 +1,7 @@
 import { OTHER } from "../stream/integers.js";
 import { encodeName } from "../stream/names.js";
 import { integerKind } from "./codecs.js";
+import { PropertyOrder } from "./property-order.js";
 import type { AnyField, AnyVMState, Codec } from "./types.js";
 
 /**
@@ -13,6 +14,7 @@ export const STEP = 16 << 10;
 
 /** Adjacent fields of fixed size that are there in any case; the i-th goes to `slots[i]`. */
 export interface Run {
+  readonly field: null;
   readonly size: number;
   readonly fields: readonly AnyField[];
   /** Null for what is only passed over. */
@@ -24,6 +26,8 @@ export interface Run {
   /** As `kinds`, for writing. */
   readonly putKinds: Uint8Array;
   readonly slots: Int32Array;
+  /** Indices of fields that are reached through a lens. */
+  readonly lenses: readonly number[];
 }
 
 /** A run, or a field that goes alone. */
@@ -42,6 +46,13 @@ export interface Layout {
   readonly properties: readonly (string | null)[];
   /** For each slot the first field that uses it. */
   readonly fields: readonly AnyField[];
+  /** Reads all of `properties` at once. */
+  readonly order: PropertyOrder;
+  /**
+   * Nobody's code that may change the device runs between its fields while it is saved, so they may all be read before
+   * the first is written.
+   */
+  readonly quiet: boolean;
   /** Slots of properties. */
   readonly byName: ReadonlyMap<string, number>;
   /** Slots of fields that are reached through a lens, by the field's name. */
@@ -85,6 +96,8 @@ function makeLayout(state: AnyVMState): Layout {
     size: fields.length,
     properties,
     fields,
+    order: new PropertyOrder(properties),
+    quiet: state.fields.every(isQuiet),
     byName,
     lenses,
     steps(version) {
@@ -98,6 +111,18 @@ function makeLayout(state: AnyVMState): Layout {
 /** False for what has no value of its own in the device. */
 function isProperty({ wire }: AnyField): boolean {
   return wire.kind !== "unused" && wire.kind !== "validate" && wire.kind !== "temporary";
+}
+
+/** What predicates and getters would change is their own fault: they are there to tell. */
+function isQuiet({ wire }: AnyField): boolean {
+  if (wire.kind === "temporary") return false;
+  if (wire.kind === "tree") return isQuietState(wire.value) && (wire.key === null || isQuietState(wire.key));
+  return "state" in wire ? isQuietState(wire.state) : true;
+}
+
+function isQuietState({ hooks, fields, subsections }: AnyVMState): boolean {
+  if (hooks.preSave !== null || hooks.postSave !== null) return false;
+  return fields.every(isQuiet) && (subsections ?? []).every(isQuietState);
 }
 
 function compile(
@@ -143,6 +168,7 @@ function makeRun(fields: readonly AnyField[], slots: readonly number[]): Run {
   const codecs = fields.map(({ wire }) => (wire.kind === "scalar" ? wire.codec : null));
   const sizes = fields.map(sizeOf);
   return {
+    field: null,
     size: sizes.reduce((sum, size) => sum + size, 0),
     fields,
     codecs,
@@ -150,6 +176,7 @@ function makeRun(fields: readonly AnyField[], slots: readonly number[]): Run {
     kinds: Uint8Array.from(codecs, (codec) => (codec === null ? OTHER : integerKind(codec, "get"))),
     putKinds: Uint8Array.from(codecs, (codec) => (codec === null ? OTHER : integerKind(codec, "put"))),
     slots: Int32Array.from(slots),
+    lenses: fields.flatMap(({ get }, i) => (get === null ? [] : [i])),
   };
 }
 

@@ -3,7 +3,8 @@ import { VMS_NULLPTR_MARKER, VMS_POINTER_MARKER, QEMU_VM_SUBSECTION } from "../s
 import type { Writer } from "../stream/writer.js";
 import { arrayOf, atField, bytesOf, countOf, objectOf, valueOf, wrapHookError, type Properties } from "./access.js";
 import { bitmapWords } from "./bitmap.js";
-import { layoutOf, type Run } from "./plan.js";
+import { integerKind } from "./codecs.js";
+import { layoutOf, type Layout, type Run } from "./plan.js";
 import type { AnyField, AnyVMState } from "./types.js";
 import type { JsonWriter } from "./vmdesc.js";
 import { describedNames, endField, isCompressible, startField, type DescriptionStyle } from "./vmdesc.js";
@@ -77,9 +78,23 @@ function saveDescribed(run: SaveRun, state: AnyVMState, device: object, version:
 
 /** All fields, adjacent scalars a run at a time. */
 function saveSteps(run: SaveRun, state: AnyVMState, device: object, version: number): void {
-  for (const step of layoutOf(state).steps(version)) {
-    if ("size" in step) saveRun(run.writer, step, device);
+  const layout = layoutOf(state);
+  const steps = layout.steps(version);
+  const values = new Array<unknown>(layout.size);
+  const read = layout.quiet && steps.length > 0 && readProperties(layout, device, values);
+  for (const step of steps) {
+    if (step.field === null) saveRun(run.writer, step, device, values, read);
     else saveOne(run, step.field, device, version, null, step.field.name);
+  }
+}
+
+/** False if a getter failed: then each field is read when its turn comes, and the error names it. */
+function readProperties({ order }: Layout, device: object, values: unknown[]): boolean {
+  try {
+    order.read(device as Properties, values, undefined);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -98,20 +113,22 @@ function saveOne(
   }
 }
 
-function saveRun(writer: Writer, { fields, codecs, sizes, putKinds }: Run, device: object): void {
-  const values = new Array<unknown>(fields.length);
+/** `read`: the values of properties are in their slots already. */
+function saveRun(writer: Writer, run: Run, device: object, values: unknown[], read: boolean): void {
+  const { fields, codecs, sizes, putKinds, slots, lenses } = run;
   let i = 0;
   try {
-    for (; i < fields.length; i++) {
-      const field = fields[i];
-      values[i] = codecs[i] === null ? null : valueOf(field, device);
+    if (read) {
+      for (i of lenses) values[slots[i]] = valueOf(fields[i], device);
+    } else {
+      for (; i < fields.length; i++) if (codecs[i] !== null) values[slots[i]] = valueOf(fields[i], device);
     }
     for (i = 0; i < fields.length; i++) {
-      i = writer.integers(putKinds, i, values);
+      i = writer.integers(putKinds, i, values, slots);
       if (i === fields.length) return;
       const codec = codecs[i] ?? null;
       if (codec === null) writer.zeros(sizes[i] ?? 0);
-      else codec.put(writer, values[i]);
+      else codec.put(writer, values[slots[i]]);
     }
   } catch (error) {
     const { name } = fields[i];
@@ -172,7 +189,8 @@ function saveElements(
 function saveField(run: SaveRun, field: AnyField, device: object, json: JsonWriter | null, name: string): void {
   const { writer } = run;
   const { wire } = field;
-  const count = (from: Parameters<typeof countOf>[0]): number => countOf(from, (key) => (device as Properties)[key]);
+  const count = (of: Parameters<typeof countOf>[0]): number =>
+    of.fixed ?? countOf(of, { read: (name) => (device as Properties)[name] });
   const once = (put: (json: JsonWriter | null) => void): void =>
     saveElements(run, field, name, 1, json, (_, entry) => put(entry));
   switch (wire.kind) {
@@ -187,6 +205,7 @@ function saveField(run: SaveRun, field: AnyField, device: object, json: JsonWrit
       const { codec, start, nullable } = wire;
       const n = count(wire.count);
       const list = arrayOf<unknown>(field, device, start + n);
+      if (json === null && !nullable && writer.list(integerKind(codec, "put"), list, start, start + n)) return;
       saveElements(run, field, name, n, json, (i) => {
         const element = list[start + i];
         try {

@@ -57,7 +57,9 @@ export interface MutableArrayLike<V> {
 }
 
 /** How many elements: fixed, or in a property of the device that may have been loaded just before. */
-export type Count = { readonly fixed: number } | { readonly from: string; readonly multiply: number };
+export type Count =
+  | { readonly fixed: number; readonly from: null; readonly multiply: 1 }
+  | { readonly fixed: null; readonly from: string; readonly multiply: number };
 
 /** How an array of structs holds them. */
 export type PointerMode =

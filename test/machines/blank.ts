@@ -65,5 +65,5 @@ function zeros(codec: Codec<unknown>, n: number): unknown {
 
 /** What is counted by a property starts empty. */
 function lengthOf(count: Count): number {
-  return "fixed" in count ? count.fixed : 0;
+  return count.fixed ?? 0;
 }
