@@ -63,7 +63,10 @@ abstract class BitRange {
     for (let i = 0; i < inverted; i++) toggleBit(rig, bitmap, from + rig.below(length + 1));
     if (rig.oneIn(2)) toggleBit(rig, bitmap, from - 1);
     if (rig.oneIn(2)) toggleBit(rig, bitmap, end);
-    rig.args = [bitmap, from, end];
+    // The same bits by greater numbers, of a bitmap that begins before the memory that is used.
+    const most = Math.min(rig.base, Math.floor((2 ** 32 - 1 - end) / 8));
+    const before = most > 0 && rig.oneIn(2) ? (rig.oneIn(2) ? most : rig.below(most)) : 0;
+    rig.args = [bitmap - before, from + 8 * before, end + 8 * before];
   }
 }
 

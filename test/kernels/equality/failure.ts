@@ -10,7 +10,7 @@ export interface Failure {
   /** What the memory held before the call. */
   readonly image: Buffer;
   /** What was thrown, if anything was. */
-  readonly cause: unknown;
+  readonly cause: string | undefined;
 }
 
 const MOST_ATTEMPTS = 4000;
@@ -119,6 +119,7 @@ export function describeFailure(subject: Subject, failure: Failure, rig: Rig): s
       ([name, [start, end]]) => `${name}: ${hex(image.subarray(start, end))}`,
     ),
     ...verdict(subject, rig, args, image),
+    ...(failure.cause === undefined ? [] : [`thrown at first: ${failure.cause}`]),
   ];
   return lines.join("\n  ");
 }

@@ -66,8 +66,10 @@ function makeMemories(pages: number, base: number, shared: boolean): WebAssembly
  * All addresses here count from the base of the rig.
  */
 export class Rig {
-  /** Bytes of each memory. */
+  /** Bytes of each memory, */
   readonly size: number;
+  /** and address of the first: as many bytes lie before it. */
+  readonly base: number;
   /** Arguments of the current call. */
   args: number[] = [];
   /** What the call before returned. */
@@ -76,7 +78,6 @@ export class Rig {
   batch = 0;
   /** What the memories held before the current call. */
   readonly before: Buffer;
-  readonly #base: number;
   readonly #wasm: RawKernels;
   readonly #twin: RawKernels;
   readonly #wasmBytes: Buffer;
@@ -97,12 +98,12 @@ export class Rig {
   /** Makes memories of which some pages of 64 KiB are used. */
   constructor(pages: number, place: Place) {
     this.size = pages * WASM_PAGE;
-    this.#base = place.base(this.size);
-    const [memory, twinMemory] = makeMemories(pages, this.#base, place.shared);
+    this.base = place.base(this.size);
+    const [memory, twinMemory] = makeMemories(pages, this.base, place.shared);
     this.#wasm = instantiateKernels(memory);
     this.#twin = createJsKernels(twinMemory);
-    this.#wasmBytes = Buffer.from(memory.buffer, this.#base, this.size);
-    this.#twinBytes = Buffer.from(twinMemory.buffer, this.#base, this.size);
+    this.#wasmBytes = Buffer.from(memory.buffer, this.base, this.size);
+    this.#twinBytes = Buffer.from(twinMemory.buffer, this.base, this.size);
     this.before = Buffer.alloc(this.size);
   }
 
@@ -203,14 +204,14 @@ export class Rig {
   /** Has one kernel handle the current input. */
   call(kernel: Comparable, implementation: "wasm" | "twin"): number {
     const kernels = implementation === "wasm" ? this.#wasm : this.#twin;
-    return kernel.call(kernels, this.#base === 0 ? this.args : this.#absolute(kernel));
+    return kernel.call(kernels, this.base === 0 ? this.args : this.#absolute(kernel));
   }
 
   /** The arguments with the base added to all addresses. */
   #absolute({ parameters, addresses }: Comparable): number[] {
     return this.args.map((value, i) => {
       const isAddress = addresses.includes(parameters[i]) || (value !== 0 && addresses.includes(`${parameters[i]}?`));
-      return isAddress ? value + this.#base : value;
+      return isAddress ? value + this.base : value;
     });
   }
 

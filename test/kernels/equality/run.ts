@@ -53,7 +53,7 @@ function runBatch(subject: Subject, rig: Rig, batch: Batch, seed: number, thorou
   subject.reset(rig);
   let edge = batch.firstEdge;
   let input = 0;
-  let cause: unknown;
+  let cause: string | undefined;
   try {
     for (; input < batch.inputs; input++) {
       const systematic = input % EDGE_EVERY === EDGE_EVERY - 1 && edge < batch.endEdge;
@@ -61,7 +61,7 @@ function runBatch(subject: Subject, rig: Rig, batch: Batch, seed: number, thorou
       if (!rig.compare(subject) || (thorough && !rig.isUntouched())) break;
     }
   } catch (error) {
-    cause = error; // a trap of WebAssembly, or a bound that the twin ran into
+    cause = String(error); // a trap of WebAssembly, or a bound that the twin ran into
   }
   if (input < batch.inputs) {
     return { input, batch: batch.number, args: rig.args.slice(), image: Buffer.from(rig.before), cause };
