@@ -5,6 +5,14 @@ import { parseArgs } from "node:util";
 /** A wrong use of a command; its message goes to the user as it is. */
 export class UsageError extends Error {}
 
+/** The options of everything that runs rows. */
+export const RUN_USAGE = "[--only TEXT]... [--quick] [--runs N] [--rounds N] [--json FILE] [--list]";
+
+/** Results that are kept are there to be compared, which takes runs that say how far runs differ. */
+const RUNS_KEPT = 5;
+/** Rounds of a row in each of several runs. */
+const ROUNDS_OF_RUNS = 3;
+
 /** Parses options and, with `positionals`, names; a wrong one is a UsageError. */
 export function parseOptions(options, { positionals = false } = {}) {
   try {
@@ -14,10 +22,26 @@ export function parseOptions(options, { positionals = false } = {}) {
   }
 }
 
-/** The whole number that an option gives, at least `least`. */
-export function wholeNumber(name, text, least = 1) {
+/** Parses the options of RUN_USAGE. Of several runs `rounds` is that of each; otherwise it may be left to the rows. */
+export function parseRunOptions() {
+  const { values } = parseOptions({
+    only: { type: "string", multiple: true, default: [] },
+    quick: { type: "boolean", default: false },
+    runs: { type: "string" },
+    rounds: { type: "string" },
+    json: { type: "string" },
+    list: { type: "boolean", default: false },
+  });
+  const runs = wholeNumber("runs", values.runs) ?? (values.json === undefined ? 1 : RUNS_KEPT);
+  const rounds = wholeNumber("rounds", values.rounds) ?? (runs > 1 ? ROUNDS_OF_RUNS : undefined);
+  return { ...values, runs, rounds };
+}
+
+/** The whole number that an option gives, if it is there. */
+function wholeNumber(name, text) {
+  if (text === undefined) return undefined;
   const value = Number(text);
-  if (!Number.isInteger(value) || value < least) throw new UsageError(`--${name} is ${text}, expected a whole number`);
+  if (!Number.isInteger(value) || value < 1) throw new UsageError(`--${name} is ${text}, expected a whole number`);
   return value;
 }
 

@@ -31,6 +31,21 @@ export function fillMixed(bytes, share, pageSize = PAGE, seed = 1) {
   for (let at = 0; at < bytes.length; at += pageSize) if (random() < share) bytes.fill(0, at, at + pageSize);
 }
 
+/** A digest of what typed arrays hold, to compare results that are too long to keep; the same in every engine. */
+export function digest(...arrays) {
+  let [a, b] = [0x811c9dc5, 0x9e3779b9];
+  for (const { buffer, byteOffset, byteLength } of arrays) {
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    for (let i = 0; i < byteLength; i++) {
+      a = Math.imul(a ^ bytes[i], 0x01000193);
+      b = Math.imul(b ^ bytes[i], 0x85ebca6b) + a;
+      b ^= b >>> 15;
+    }
+    a = Math.imul(a ^ byteLength, 0x01000193);
+  }
+  return [a, b].map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
+}
+
 /** One memory for all rows of a run, and everything bound to it. */
 export class Workbench {
   #memory;

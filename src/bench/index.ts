@@ -1,5 +1,8 @@
 /** Measuring saves and loads, side by side with a reference, and telling whether a change made them slower. */
 export { compareResults, formatComparison, type Comparison, type CompareOptions, type Movement } from "./compare.js";
+export { historyOf, type History, type Point, type Track, type Version } from "./history.js";
+export { reportHtml } from "./html.js";
+export { reportMarkdown, type MarkdownOptions } from "./markdown.js";
 export { describeEnvironment } from "./environment.js";
 export { benchmarkMachine, type BenchmarkMachineOptions, type SavedState } from "./machine.js";
 export { measure, sampleFor, sampleOnce, type MeasureOptions, type Operation, type Sampler } from "./measure.js";
