@@ -59,6 +59,11 @@ export class Workbench {
     this.library = library;
   }
 
+  /** Whether there are native references. */
+  get native() {
+    return this.#native !== null;
+  }
+
   /** A memory of at least `byteLength` bytes, shared or not, with what the row before left in it. */
   open(byteLength, { shared = false } = {}) {
     const missing = Math.ceil(byteLength / WASM_PAGE);

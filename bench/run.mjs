@@ -1,7 +1,7 @@
 // `npm run bench`: everything that needs only Node. bench/README.md says what the options do.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,15 +11,7 @@ import { Workbench } from "./kit.mjs";
 import { describeRun, readResults, writeResults } from "./results.mjs";
 import { microSampler } from "./sampler.mjs";
 import { rowOptions, runRows, selectRows } from "./session.mjs";
-
-async function suiteRows(bench) {
-  const rows = [];
-  for (const name of readdirSync(new URL("suites/", import.meta.url)).sort()) {
-    const suite = await import(`./suites/${name}`);
-    rows.push(...(await suite.rows(bench)));
-  }
-  return rows;
-}
+import { allRows } from "./suites.mjs";
 
 /** The same run several times, each in a process of its own: processes differ more than rounds do. */
 function repeat(library, { runs, rounds, quick, only, json }) {
@@ -55,7 +47,7 @@ await run(`npm run bench -- ${RUN_USAGE}`, async () => {
 
   const { createKernels } = await import(files["kernels/index"]);
   const bench = new Workbench({ createKernels, library: () => import(files.index) });
-  const rows = selectRows(await suiteRows(bench), options.only);
+  const rows = selectRows(await allRows(bench), options.only);
   if (options.list) {
     for (const { id, title } of rows) console.log(id.padEnd(30), title);
     return 0;

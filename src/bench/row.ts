@@ -64,6 +64,8 @@ export interface RowOptions {
   readonly sample: Sampler;
   /** How a turn is timed where a sample must be one call. */
   readonly sampleOnce: Sampler;
+  /** Whether only variants are timed that a ratio with a floor needs. */
+  readonly flooredOnly?: boolean;
 }
 
 const ROUNDS = 9;
@@ -79,12 +81,21 @@ export async function measureRow(row: Row, options: RowOptions): Promise<RowResu
   const prepared = await row.prepare();
   try {
     const sample = row.once === true ? options.sampleOnce : options.sample;
-    const times = await measure(prepared.variants, { rounds, warmUp: options.warmUp, sample });
+    const variants = options.flooredOnly === true ? floored(row, prepared.variants) : prepared.variants;
+    const times = await measure(variants, { rounds, warmUp: options.warmUp, sample });
     const rates = Object.entries(times).map(([name, all]) => [name, all.map((seconds) => bytes / seconds / 1e9)]);
     return finish(row, "GB/s", "higher", Object.fromEntries(rates) as Record<string, number[]>);
   } finally {
     await prepared.cleanUp?.();
   }
+}
+
+function floored(row: Row, variants: Prepared["variants"]): Prepared["variants"] {
+  const ratios = (row.ratios ?? []).filter(
+    ({ of, to, floor }) => floor !== undefined && of in variants && to in variants,
+  );
+  const names = new Set(ratios.flatMap(({ of, to }) => [of, to]));
+  return Object.fromEntries(Object.entries(variants).filter(([name]) => names.has(name)));
 }
 
 function finish(row: Row, unit: string, better: Better, measured: MeasuredValues): RowResult {

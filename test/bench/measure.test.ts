@@ -78,6 +78,26 @@ describe("measureRow", () => {
     expect(once.values["wasm"].rounds).toEqual([1, 1, 1]);
   });
 
+  it("with flooredOnly times no more than the ratios with a floor need", async () => {
+    const timed: string[] = [];
+    const variants = Object.fromEntries(["wasm", "js", "native"].map((name) => [name, () => timed.push(name)]));
+    const row: Row = {
+      id: "a",
+      title: "A",
+      bytes: 1,
+      prepare: () => ({ variants }),
+      ratios: [
+        { of: "wasm", to: "native", floor: 0.5 },
+        { of: "wasm", to: "js" },
+      ],
+    };
+    const { ratios } = await measureRow(row, { ...options, flooredOnly: true });
+    expect(timed).toEqual(["wasm", "native"]);
+    expect(ratios.map(({ to }) => to)).toEqual(["native"]);
+    const noFloor = { ...row, ratios: [{ of: "wasm", to: "missing", floor: 1 }] };
+    expect(await measureRow(noFloor, { ...options, flooredOnly: true })).toMatchObject({ values: {}, ratios: [] });
+  });
+
   it("a row that measures itself has its own unit; where lower is better its ratios are turned round", async () => {
     const row: MeasuredRow = {
       id: "m",
