@@ -2,7 +2,6 @@
 
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { cpus, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -32,25 +31,18 @@ export function describeCheckout() {
 
 /** Everything of results but their rows. `library` is src/bench; `over` replaces what is different. */
 export function describeRun(library, { quick, date = new Date(), ...over }) {
-  const { runtime, machine } = library.describeEnvironment();
   return {
     schema: library.SCHEMA,
     name: "savevm",
     date: date.toISOString(),
     ...describeCheckout(),
     quick,
-    runtime,
-    machine: {
-      ...machine,
-      cpu: cpus()[0]?.model.trim() ?? "unknown",
-      cores: cpus().length,
-      memoryGiB: Math.round(totalmem() / 2 ** 30),
-    },
+    ...library.describeEnvironment(),
     ...over,
   };
 }
 
-/** Writes results; with `compact`, without the single rounds. */
+/** Writes results, and the folder they go to. */
 export function writeResults(library, file, results) {
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, library.formatResults(results));

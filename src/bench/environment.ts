@@ -1,11 +1,18 @@
 import type { Machine, Runtime } from "./result.js";
 
+interface OperatingSystem {
+  cpus(): readonly { readonly model: string }[];
+  totalmem(): number;
+}
+
 /** What engines tell of themselves; each tells something else. */
 interface Global {
   readonly process?: {
     readonly versions?: Readonly<Record<string, string | undefined>>;
     readonly platform?: string;
     readonly arch?: string;
+    /** In Node, and engines that follow it: how a module that knows nothing of Node asks it about the computer. */
+    readonly getBuiltinModule?: (name: "node:os") => OperatingSystem;
   };
   readonly navigator?: {
     readonly userAgent?: string;
@@ -27,13 +34,16 @@ const BROWSERS: readonly (readonly [string, RegExp])[] = [
 /** Engine and machine as far as this engine tells; a browser tells little. */
 export function describeEnvironment(global: Global = globalThis): { runtime: Runtime; machine: Machine } {
   const { process, navigator } = global;
+  const system = process?.getBuiltinModule?.("node:os");
+  const cpus = system?.cpus() ?? [];
   return {
     runtime: describeRuntime(global),
     machine: {
       platform: process?.platform ?? navigator?.platform ?? "unknown",
       arch: process?.arch ?? "unknown",
-      cpu: "unknown",
-      cores: navigator?.hardwareConcurrency ?? 0,
+      cpu: cpus[0]?.model.trim() ?? "unknown processor",
+      cores: cpus.length || (navigator?.hardwareConcurrency ?? 0),
+      ...(system !== undefined && { memoryGiB: Math.round(system.totalmem() / 2 ** 30) }),
     },
   };
 }

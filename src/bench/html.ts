@@ -1,6 +1,6 @@
 import { chart, escape } from "./chart.js";
 import { figuresOf, historyOf, type History, type Track } from "./history.js";
-import { standing, withSpread } from "./markdown.js";
+import { describeMachine, standing, withSpread } from "./markdown.js";
 import { reaches, type BenchmarkResults } from "./result.js";
 import { STYLE } from "./style.js";
 
@@ -46,7 +46,7 @@ function summary({ newest, runtimes, versions }: History): string {
   const items = newest.map((results, i) => {
     const { machine, commit, date } = results;
     const code = commit === null ? "" : ` · ${commit.slice(0, 7)}`;
-    const where = `${machine.cpu}, ${machine.cores} cores${code} · ${date.slice(0, 10)}`;
+    const where = `${describeMachine(machine)}${code} · ${date.slice(0, 10)}`;
     return `<li><p>${key(i)}<b>${escape(runtimes[i])}</b><small>${escape(where)}</small></p>${counts(results)}</li>`;
   });
   const span = versions.length > 1 ? `<p>${versions.length} versions, the newest to the right.</p>` : "";

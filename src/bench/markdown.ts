@@ -1,5 +1,5 @@
 import { figuresOf, historyOf, type History, type Track } from "./history.js";
-import { reaches, type Better, type BenchmarkResults, type Figure } from "./result.js";
+import { reaches, type Better, type BenchmarkResults, type Figure, type Machine } from "./result.js";
 
 /** Engines differ if a figure does by this much, and by more than both spread. */
 const DIFFERENCE = 0.15;
@@ -42,12 +42,15 @@ export function standing(results: BenchmarkResults): {
 export function digits(value: number): string {
   const size = Math.abs(value);
   if (size >= 100) return value.toFixed(0);
-  return size >= 10 ? value.toFixed(1) : value.toFixed(2);
+  if (size >= 10) return value.toFixed(1);
+  return size >= 0.1 || size === 0 ? value.toFixed(2) : value.toPrecision(2);
 }
 
-/** Median and half the distance between the quartiles. */
+/** Median and half the distance between the quartiles, to the same place. */
 export function withSpread({ median, low, high }: Figure): string {
-  return `${digits(median)} ± ${digits((high - low) / 2)}`;
+  const text = digits(median);
+  const places = text.split(".")[1]?.length ?? 0;
+  return `${text} ± ${((high - low) / 2).toFixed(places)}`;
 }
 
 function describeResults(results: BenchmarkResults, runtime: string): string {
@@ -55,7 +58,12 @@ function describeResults(results: BenchmarkResults, runtime: string): string {
   const { judged, floor, goal } = standing(results);
   const code = commit === null ? "" : `, commit ${commit.slice(0, 7)}${dirty ? " and changes" : ""}`;
   const counts = judged === 0 ? "" : `: of ${judged} figures ${floor} reach their floor, ${goal} their goal`;
-  return `- ${runtime}${counts} (${machine.cpu}, ${machine.cores} cores${code}, ${date.slice(0, 10)})`;
+  return `- ${runtime}${counts} (${describeMachine(machine)}${code}, ${date.slice(0, 10)})`;
+}
+
+/** "A processor, 2 cores", as far as known. */
+export function describeMachine({ cpu, cores }: Machine): string {
+  return cores > 0 ? `${cpu}, ${cores} cores` : cpu;
 }
 
 function figureTable({ newest, runtimes }: History, wantedOnly: boolean): string {
@@ -70,7 +78,7 @@ function figureTable({ newest, runtimes }: History, wantedOnly: boolean): string
     title,
     unit === "" ? what : `${what}, ${unit}`,
     ...[floor, goal].map((limit) => (limit === undefined ? "" : (better === "lower" ? "≤ " : "") + String(limit))),
-    ...shown.map((i) => cell(byRuntime[i].get(name)?.figure, better)),
+    ...shown.map((i) => cell(byRuntime[i].get(name), better) + (wantedOnly ? "" : rate(newest[i], row, what))),
   ]);
   if (rows.length === 0) return "";
   const columns = ["row", "what", "of / to", "floor", "goal", ...shown.map((i) => runtimes[i])];
@@ -78,8 +86,17 @@ function figureTable({ newest, runtimes }: History, wantedOnly: boolean): string
   return `${legend}\n\n${table(columns, rows, 3)}`;
 }
 
-function cell(figure: Figure | undefined, better: Better): string {
-  if (figure === undefined) return "";
+/** What a ratio is of, by itself: " (1.2 GB/s)". */
+function rate({ rows }: BenchmarkResults, id: string, what: string): string {
+  const row = rows.find((each) => each.id === id);
+  const value = row?.ratios.find(({ of, to }) => `${of} / ${to}` === what);
+  if (row === undefined || value === undefined || !(value.of in row.values)) return "";
+  return ` (${digits(row.values[value.of].median)} ${row.unit})`;
+}
+
+function cell(found: { readonly figure: Figure } | undefined, better: Better): string {
+  if (found === undefined) return "";
+  const { figure } = found;
   const { median, floor } = figure;
   const text = withSpread(figure);
   return floor === undefined || reaches(median, floor, better) ? text : `**${text}**`;

@@ -1,3 +1,4 @@
+import { cpus } from "node:os";
 import { describe, expect, it } from "vitest";
 import {
   describeEnvironment,
@@ -167,6 +168,14 @@ describe("describeEnvironment", () => {
     expect(of("Mozilla/5.0 (X11; rv:140.0) Gecko/20100101 Firefox/140.0")).toBe("firefox 140.0");
     expect(of("Mozilla/5.0 AppleWebKit/605.1.15 Version/26.1 Safari/605.1.15")).toBe("safari 26.1");
     expect(of("")).toBe("unknown 0");
-    expect(describeEnvironment().runtime).toEqual({ name: "node", version: process.versions.node });
+    const { runtime, machine } = describeEnvironment();
+    expect(runtime).toEqual({ name: "node", version: process.versions.node });
+    expect(machine).toMatchObject({ platform: process.platform, arch: process.arch, cores: cpus().length });
+    expect(describeEnvironment({}).machine).toEqual({
+      platform: "unknown",
+      arch: "unknown",
+      cpu: "unknown processor",
+      cores: 0,
+    });
   });
 });

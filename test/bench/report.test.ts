@@ -61,11 +61,11 @@ describe("reportMarkdown", () => {
       "",
       "Median ± half the distance between the quartiles; **bold** is worse than the floor.",
       "",
-      "| row         | what               | of / to       | floor | goal |         Node 20 |",
-      "| ----------- | ------------------ | ------------- | ----: | ---: | --------------: |",
-      "| `zero/hot`  | title of zero/hot  | wasm / native |   0.9 |    1 | **0.60 ± 0.05** |",
-      "| `zero/cold` | title of zero/cold | wasm / native |   0.9 |    1 |     12.0 ± 0.00 |",
-      "| `memory`    | title of memory    | peak, MiB     |       |  ≤ 1 |     0.50 ± 0.00 |",
+      "| row         | what               | of / to       | floor | goal |                     Node 20 |",
+      "| ----------- | ------------------ | ------------- | ----: | ---: | --------------------------: |",
+      "| `zero/hot`  | title of zero/hot  | wasm / native |   0.9 |    1 | **0.60 ± 0.05** (6.00 GB/s) |",
+      "| `zero/cold` | title of zero/cold | wasm / native |   0.9 |    1 |       12.0 ± 0.0 (120 GB/s) |",
+      "| `memory`    | title of memory    | peak, MiB     |       |  ≤ 1 |                 0.50 ± 0.00 |",
     ]);
   });
 
