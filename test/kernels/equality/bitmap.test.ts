@@ -15,7 +15,7 @@ const SHORT_EDGES = 64 * 64 * SHORT_LENGTHS;
 abstract class BitRange {
   readonly parameters: readonly string[] = ["bitmap", "from", "end"];
   readonly addresses = ["bitmap", "out"];
-  readonly sizes: Subject["sizes"] = [["end", "from"], ["from"]];
+  readonly sizes: Subject["sizes"] = [["end", "from"]];
   readonly edges = LONG_EDGES + SHORT_EDGES;
   #bitmap = NOWHERE;
 
@@ -63,10 +63,20 @@ abstract class BitRange {
     for (let i = 0; i < inverted; i++) toggleBit(rig, bitmap, from + rig.below(length + 1));
     if (rig.oneIn(2)) toggleBit(rig, bitmap, from - 1);
     if (rig.oneIn(2)) toggleBit(rig, bitmap, end);
-    // The same bits by greater numbers, of a bitmap that begins before the memory that is used.
-    const most = Math.min(rig.base, Math.floor((2 ** 32 - 1 - end) / 8));
-    const before = most > 0 && rig.oneIn(2) ? (rig.oneIn(2) ? most : rig.below(most)) : 0;
+    const before = rig.base === 0 ? 0 : this.#pickBytesBefore(rig, from, end);
     rig.args = [bitmap - before, from + 8 * before, end + 8 * before];
+  }
+
+  /**
+   * How many bytes the bitmap begins before the memory that is used, so that the same bits have greater numbers:
+   * about 2^31, where a sign would change, or up to the last.
+   */
+  #pickBytesBefore(rig: Rig, from: number, end: number): number {
+    const most = Math.min(rig.base, Math.floor((2 ** 32 - 1 - end) / 8));
+    const choice = rig.below(4);
+    if (choice === 0) return 0;
+    if (choice === 1) return most;
+    return choice === 2 ? rig.below(most) : Math.floor((2 ** 31 - from - rig.below(end - from + 1)) / 8);
   }
 }
 
@@ -95,7 +105,7 @@ class BitmapNextClear extends BitRange implements Subject {
 class BitmapRuns extends BitRange implements Subject {
   readonly kernel = "bitmapRuns";
   override readonly parameters = ["bitmap", "from", "end", "out", "capacity"];
-  override readonly sizes: Subject["sizes"] = [["end", "from"], ["from"], ["capacity"]];
+  override readonly sizes: Subject["sizes"] = [["end", "from"], ["capacity"]];
   #out = NOWHERE;
   #again = false;
 

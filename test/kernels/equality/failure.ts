@@ -114,7 +114,7 @@ export function describeFailure(subject: Subject, failure: Failure, rig: Rig): s
   const named = subject.parameters.map((name, i) => `${name}: ${args[i]}`);
   const lines = [
     `batch ${failure.batch}, input ${failure.input}${found ? ", shrunk" : ", not seen again alone"}:`,
-    `${subject.kernel}(${named.join(", ")})`,
+    `${subject.kernel}(${named.join(", ")})${rig.base === 0 ? "" : `, addresses from ${rig.base} on`}`,
     ...Object.entries(subject.inputs(args)).map(
       ([name, [start, end]]) => `${name}: ${hex(image.subarray(start, end))}`,
     ),
