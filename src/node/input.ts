@@ -1,18 +1,11 @@
 import { spawn } from "node:child_process";
 import { closeSync, createReadStream, fstatSync, lstatSync, openSync, readSync, unlinkSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
-import type { Readable } from "node:stream";
 import { ChannelError } from "../errors.js";
-import type { AsyncSource } from "../stream/io.js";
 import { channelFailed, exitProblem } from "./failure.js";
+import { socketInput } from "./socket-input.js";
+import { streamInput, type Input } from "./stream-input.js";
 import { parseUri, type Uri } from "./uri.js";
-
-/** A source of bytes with a size, if that is known, and something to release. */
-export interface Input extends AsyncSource {
-  /** Bytes that will come; null when nobody knows. */
-  readonly length: number | null;
-  close(): Promise<void>;
-}
 
 /** Bytes read at once from a file. */
 const CHUNK = 256 << 10;
@@ -76,30 +69,6 @@ function openFile(path: string, offset: number): Input {
   };
 }
 
-/** A Node stream as a source; its errors become ours. */
-export function streamInput(
-  stream: Readable,
-  name: string,
-  onClose: () => Promise<void> | void = () => undefined,
-): Input {
-  const iterator: AsyncIterator<Uint8Array, undefined> = stream[Symbol.asyncIterator]();
-  return {
-    length: null,
-    async read() {
-      try {
-        const { done, value } = await iterator.next();
-        return done === true ? null : value;
-      } catch (cause) {
-        throw channelFailed(`Read ${name}`, cause);
-      }
-    },
-    async close() {
-      stream.destroy();
-      await onClose();
-    },
-  };
-}
-
 function openCommand(command: string): Input {
   const child = spawn("/bin/sh", ["-c", command], { stdio: ["ignore", "pipe", "inherit"] });
   const name = `exec:${command}`;
@@ -133,11 +102,11 @@ function removeSocket(path: string): void {
 
 function accept(address: { path: string } | { port: number; host: string }, name: string): Promise<Input> {
   return new Promise((resolve, reject) => {
-    const server = createServer();
+    const server = createServer({ pauseOnConnect: true });
     server.once("error", (cause) => reject(channelFailed(`Listen on ${name}`, cause)));
     server.once("connection", (socket: Socket) => {
       server.close();
-      resolve(streamInput(socket, name));
+      resolve(socketInput(socket, name));
     });
     server.listen(address);
   });

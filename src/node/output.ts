@@ -81,6 +81,7 @@ function streamOutput(
     if (failure !== null) throw channelFailed(`Write ${name}`, failure);
   };
   return {
+    queues: true,
     async write(chunk) {
       check();
       await new Promise<void>((resolve) => stream.write(chunk, () => resolve()));

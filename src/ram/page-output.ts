@@ -9,14 +9,15 @@ import type { RAMBlock } from "./block.js";
 export const NAME_BYTES = 256;
 
 /**
- * A region of a linear memory that records are written to, and handed to the stream by reference. It is used again
- * from the start only after a yield, when the sink has consumed what it was given.
+ * A region of a linear memory that records are written to, and handed to the stream by reference. Its halves take
+ * turns: while a sink that queues still reads one, the other is filled.
  */
 export class PageOutput {
   readonly #memory: GrowableBuffer;
   readonly #start: number;
-  /** Address behind the region. */
-  readonly end: number;
+  readonly #half: number;
+  /** Address behind the half in use. */
+  #end: number;
   readonly #nameAddress: number;
   #at: number;
   #pushed: number;
@@ -28,7 +29,8 @@ export class PageOutput {
   constructor(memory: GrowableBuffer, start: number, length: number, nameAddress: number) {
     this.#memory = memory;
     this.#start = this.#at = this.#pushed = start;
-    this.end = start + length;
+    this.#half = Math.floor(length / 2);
+    this.#end = start + this.#half;
     this.#nameAddress = nameAddress;
   }
 
@@ -37,14 +39,19 @@ export class PageOutput {
     return this.#at;
   }
 
-  /** Bytes free. */
-  get room(): number {
-    return this.end - this.#at;
+  /** Address behind the bytes free. */
+  get end(): number {
+    return this.#end;
   }
 
-  /** Bytes there are in all. */
+  /** Bytes free. */
+  get room(): number {
+    return this.#end - this.#at;
+  }
+
+  /** Bytes free after {@link recycle}. */
   get capacity(): number {
-    return this.end - this.#start;
+    return this.#half;
   }
 
   /** Bytes written and not yet handed to the stream. */
@@ -121,13 +128,14 @@ export class PageOutput {
     return length;
   }
 
-  /** Wait until the sink has consumed everything, and begin again. */
+  /** Hand everything over and go on in the other half: what it held was handed over at an earlier yield. */
   *recycle(writer: Writer): Encode<void> {
     this.push(writer);
     yield;
     this.#checkStayed();
-    this.#handedOut = null;
-    this.#at = this.#pushed = this.#start;
+    const inFirst = this.#end === this.#start + this.#half;
+    this.#at = this.#pushed = inFirst ? this.#end : this.#start;
+    this.#end = this.#at + this.#half;
   }
 
   /** Growing detached the views that the sink was reading: what arrived is not to be trusted. */

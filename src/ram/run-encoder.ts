@@ -27,7 +27,7 @@ export interface RunEncoder {
   encode(run: PageRun, stats: RamStats): void;
 }
 
-/** Bytes of records held at once, at least; small enough to stay in the cache of a core. */
+/** Bytes of records handed over at once; two such pieces stay in the cache of a core. */
 const OUTPUT = 256 << 10;
 /** Pages of one run, at most. */
 const RUN_PAGES = 256;
@@ -58,7 +58,7 @@ export class RunEncoders {
     this.#pageSize = pageSize;
     this.#bindings = new KernelBindings(options);
     const name = arena.reserve("block name", NAME_BYTES);
-    const output = arena.reserve("page records", Math.max(OUTPUT, 8 * recordBytes(pageSize)));
+    const output = arena.reserve("page records", 2 * Math.max(OUTPUT, 8 * recordBytes(pageSize)));
     this.output = new PageOutput(arena.kernels, output.address, output.byteLength, name.address);
     this.#copying = new CopyEncoder(arena, this.output, pageSize);
   }
@@ -153,7 +153,7 @@ class InPlaceEncoder implements RunEncoder {
     const name = bitmap + RUN_PAGES / 8;
     const start = name + NAME_BYTES;
     // More than a core's cache holds would only be slower.
-    const length = Math.min(scratch.offset + scratch.length - start, Math.max(2 * OUTPUT, 8 * recordBytes(pageSize)));
+    const length = Math.min(scratch.offset + scratch.length - start, 2 * Math.max(OUTPUT, 8 * recordBytes(pageSize)));
     this.output = new PageOutput(kernels, start, length, name);
     this.#site = { kernels, output: this.output, pageSize, bitmap, result };
   }

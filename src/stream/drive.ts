@@ -13,8 +13,9 @@ import type { Writer } from "./writer.js";
 export type Decode<T> = Generator<number | PromiseLike<unknown>, T, void>;
 
 /**
- * Encoding as a generator: each yield lets the driver hand what the writer holds to the sink (after which memory put
- * by reference may be reused), or waits for a promise.
+ * Encoding as a generator: each yield lets the driver hand what the writer holds to the sink, or waits for a promise.
+ * The sink has consumed what it was handed, so that memory put by reference may be reused, after the yield behind
+ * that one: two pieces of memory that take turns keep a sink busy.
  */
 export type Encode<T> = Generator<void | PromiseLike<unknown>, T, void>;
 
@@ -104,7 +105,7 @@ export async function decodeAsync<T>(
         if (typeof need !== "number") await abort.race(need);
         else {
           while (!reader.has(need)) {
-            const read = source.read();
+            const read = nextChunk(source, reader);
             feeder.take(isPromise(read) ? await abort.race(read) : read, need);
           }
         }
@@ -118,6 +119,13 @@ export async function decodeAsync<T>(
   } finally {
     abort.release();
   }
+}
+
+/** What is unread is little, most often the beginning of a record; copying it saves the source a buffer per chunk. */
+function nextChunk(source: AsyncSource | SyncSource, reader: Reader): ReturnType<AsyncSource["read"]> {
+  if (!("borrow" in source) || source.borrow === undefined) return source.read();
+  reader.own();
+  return source.borrow();
 }
 
 /**
@@ -145,7 +153,8 @@ export function encodeSync<T>(encode: Encode<T>, writer: Writer, sink: SyncSink)
 }
 
 /**
- * Run `encode`, awaiting the sink at every yield and at the end. The sink is neither closed nor aborted.
+ * Run `encode`, awaiting the sink at every yield and at the end: all of it, or if the sink queues what it was handed
+ * at the yield before. The sink is neither closed nor aborted.
  * @throws what the sink throws, after `encode` has seen it; the signal's reason
  */
 export async function encodeAsync<T>(
@@ -156,15 +165,23 @@ export async function encodeAsync<T>(
 ): Promise<T> {
   signal?.throwIfAborted();
   const abort = abortable(signal);
+  const queues = "queues" in sink && sink.queues === true;
+  let underWay: PromiseLike<void>[] = [];
   try {
     let step = encode.next();
     for (;;) {
       let failure: { error: unknown } | null = null;
       try {
+        const before = underWay;
+        underWay = [];
         for (const chunk of writer.take()) {
           const written = sink.write(chunk);
-          if (isPromise(written)) await abort.race(written);
+          if (!isPromise(written)) continue;
+          if (queues) underWay.push(heard(written));
+          else await abort.race(written);
         }
+        for (const written of before) await abort.race(written);
+        if (step.done) for (const written of underWay) await abort.race(written);
         if (!step.done && step.value !== undefined) await abort.race(step.value);
         signal?.throwIfAborted();
       } catch (error) {
@@ -179,6 +196,12 @@ export async function encodeAsync<T>(
   } finally {
     abort.release();
   }
+}
+
+/** Its failure is for whoever waits for it, and not for the process if nobody gets to that any more. */
+function heard(written: PromiseLike<void>): PromiseLike<void> {
+  written.then(undefined, () => undefined);
+  return written;
 }
 
 /**

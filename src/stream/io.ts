@@ -9,6 +9,8 @@ export interface SyncSource {
 /** As {@link SyncSource}, for bytes that may have to be waited for. */
 export interface AsyncSource {
   read(): PromiseLike<Uint8Array | null> | Uint8Array | null;
+  /** As `read`, but the chunk is valid only until the next call of either: what of it is still wanted must be copied. */
+  borrow?(): PromiseLike<Uint8Array | null> | Uint8Array | null;
   /** All that was wanted has been read: leave the rest to whoever owns the stream. */
   release?(): PromiseLike<void> | void;
   /** Reading failed or was given up: tell the other side. */
@@ -23,6 +25,11 @@ export interface SyncSink {
 /** As {@link SyncSink}, for sinks that may have to be waited for. */
 export interface AsyncSink {
   write(chunk: Uint8Array): PromiseLike<void> | void;
+  /**
+   * True if `write` may be called again before the promises of earlier calls have settled, and chunks keep their order
+   * all the same: the next ones are then encoded while these are on their way.
+   */
+  readonly queues?: boolean | undefined;
   /** All has been written. */
   close?(): PromiseLike<void> | void;
   /** Writing failed or was given up. */

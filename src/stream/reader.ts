@@ -57,6 +57,13 @@ export class Reader {
     }
   }
 
+  /** Copy what is unread of the chunk pushed last: its memory is about to be used for something else. */
+  own(): void {
+    const last = this.#queue.length - 1;
+    if (this.#queued > 0) this.#queue[last] = new Uint8Array(this.#queue[last]);
+    else if (this.#pos < this.#chunk.length) this.#enter(new Uint8Array(this.#chunk.subarray(this.#pos)));
+  }
+
   /** True if `n` bytes have arrived; they are contiguous then, so getters may read them. */
   has(n: number): boolean {
     if (this.#chunk.length - this.#pos >= n) return true;
