@@ -4,6 +4,7 @@
 // In the shared build, sources that another thread may be setting bits in are taken by atomic exchange, so that
 // a mark set between read and clear is not lost.
 
+import { BLOCK_ROOM, edgesAt, edgeWords16, putBlock, putDenseBlock, putEdges, putEdges4 } from "./edges";
 import { isZero128, or64 } from "./vector";
 
 /** The up to 64 bits from bit `base` (a multiple of 8) on; those from `end` on read as zero. */
@@ -84,38 +85,63 @@ export function bitmapNextClear(bitmap: usize, from: u32, end: u32): u32 {
   return base + <u32>ctz(bits);
 }
 
+/** More edges in a block of 128 bytes: the next one is taken for dense. */
+@inline const DENSE_BLOCK: u32 = 128;
+
 /**
  * Runs of set bits in [from, end), in order, as pairs of u32 (first bit, bit behind the last) at `out`; at most
- * `capacity` pairs. Returns the number of pairs. Like XBZRLE it walks edges: starts and ends alternate.
+ * `capacity` pairs. Returns the number of pairs. Room that is not used may be written to.
+ *
+ * A run is open whenever the number of edges written is odd.
  */
 export function bitmapRuns(bitmap: usize, from: u32, end: u32, out: usize, capacity: u32): u32 {
   if (from >= end || capacity == 0) return 0;
-  let left = capacity << 1; // words still to write
+  const outEnd = out + (capacity << 3);
   let at = out;
-  let open: u64 = 0;
   let base = from & ~7;
-  let bits = firstWord(bitmap, from, end);
+  let width: u32 = 64 - (base & 63); // of the word at hand: all but the first begin at a multiple of 64
+  let bits = firstWord(bitmap, from, end - base < width ? end : base + width);
+  let blockAt = out; // `at` before the last block
   while (true) {
-    let edges = bits ^ ((bits << 1) | open);
-    open = bits >>> 63;
-    while (edges) {
-      // Bits behind the end are zero: a run that reaches the end closes there.
-      store<u32>(at, base + <u32>ctz(edges));
-      at += 4;
-      if (--left == 0) return capacity;
-      edges &= edges - 1;
-    }
-    if (end - base <= 64) break;
-    base += 64;
-    if (open) {
-      while (end - base >= 1024 && isOnes128(bitmap + (base >>> 3))) base += 1024;
-    } else {
-      while (end - base >= 1024 && isZero128(bitmap + (base >>> 3))) base += 1024;
+    // Bits behind the end are zero: a run that reaches the end closes there.
+    let edges = bits ^ ((bits << 1) | ((at - out) & 4 ? 1 : 0));
+    if (width < 64) edges &= ((<u64>1) << width) - 1;
+    at = putEdges(edges, base, at, outEnd);
+    if (at == outEnd) return capacity;
+    if (end - base <= width) break;
+    base += width;
+    width = 64;
+    while (end - base >= 1024) {
+      let p = bitmap + (base >>> 3);
+      const stop = p + (((end - base) >>> 3) & ~127);
+      if ((at - out) & 4) {
+        while (p != stop && isOnes128(p)) p += 128;
+      } else {
+        while (p != stop && isZero128(p)) p += 128;
+      }
+      base = <u32>(p - bitmap) << 3;
+      if (p == stop) break;
+      if (<u32>(outEnd - at) < BLOCK_ROOM) {
+        at = putBlock(p, base, at, outEnd);
+        if (at == outEnd) return capacity;
+      } else if (at - blockAt > DENSE_BLOCK << 2) {
+        blockAt = at;
+        at = putDenseBlock(p, base, at);
+      } else {
+        blockAt = at;
+        let words = edgeWords16(p);
+        while (words) {
+          const i = <u32>ctz(words);
+          words &= words - 1;
+          at = putEdges4(edgesAt(p + (i << 3)), base + (i << 6), at);
+        }
+      }
+      base += 1024;
     }
     if (base == end) break;
     bits = word(bitmap, base, end);
   }
-  if (open) {
+  if ((at - out) & 4) {
     store<u32>(at, end);
     at += 4;
   }
@@ -158,6 +184,39 @@ function add64(p: usize, bits: u64): u32 {
   return <u32>popcnt(bits & ~old);
 }
 
+/** Moves 8 bytes. */
+@inline
+function move64(target: usize, source: usize): u32 {
+  const taken = take64(source);
+  return taken ? add64(target, taken) : 0;
+}
+
+/** Moves 16 bytes that nobody else writes, without asking whether there is anything in them. */
+@inline
+function move128(target: usize, source: usize): u32 {
+  const bits = v128.load(source);
+  const old = v128.load(target);
+  v128.store(target, v128.or(old, bits));
+  v128.store(source, i64x2(0, 0));
+  const added = v128.andnot(bits, old);
+  return <u32>(popcnt(i64x2.extract_lane(added, 0)) + popcnt(i64x2.extract_lane(added, 1)));
+}
+
+/** Moves 64 bytes, of which some are not zero. Returns how many bits of the target are new. */
+@inline
+function moveBlock(target: usize, source: usize): u32 {
+  if (!ASC_FEATURE_THREADS) {
+    return (
+      move128(target, source) +
+      move128(target + 16, source + 16) +
+      (move128(target + 32, source + 32) + move128(target + 48, source + 48))
+    );
+  }
+  let added: u32 = 0;
+  for (let i: usize = 0; i < 64; i += 8) added += move64(target + i, source + i);
+  return added;
+}
+
 /** target |= source, source = 0, for the first `bits` bits. Returns how many bits of the target are new. */
 export function bitmapMergeClear(target: usize, source: usize, bits: u32): u32 {
   let added: u32 = 0;
@@ -170,15 +229,20 @@ export function bitmapMergeClear(target: usize, source: usize, bits: u32): u32 {
     target++;
     left -= 8;
   }
+  while (left >= 512) {
+    const from = source;
+    const stop = source + ((left >>> 3) & ~63);
+    while (source != stop && !v128.any_true(or64(source))) source += 64;
+    target += source - from;
+    left -= <u32>(source - from) << 3;
+    if (source == stop) break;
+    added += moveBlock(target, source);
+    source += 64;
+    target += 64;
+    left -= 512;
+  }
   while (left >= 64) {
-    if (left >= 512 && !v128.any_true(or64(source))) {
-      source += 64;
-      target += 64;
-      left -= 512;
-      continue;
-    }
-    const taken = take64(source);
-    if (taken) added += add64(target, taken);
+    added += move64(target, source);
     source += 8;
     target += 8;
     left -= 64;

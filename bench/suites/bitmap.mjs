@@ -46,10 +46,11 @@ function extents(bitmapRuns, words, out) {
   }
 }
 
-/** The runs of the last call of a variant, and how many there were in all, as one text. */
+/** How many runs a variant finds in all, and those of its last call, as one text. */
 function summary(variant, words) {
-  words.fill(0);
-  return `${variant()} ${words.reduce((sum, word) => (Math.imul(sum, 31) + word) | 0, 0)}`;
+  const total = variant();
+  const last = words.subarray(0, (total % CAPACITY) * 2);
+  return `${total} ${last.reduce((sum, word) => (Math.imul(sum, 31) + word) | 0, 0)}`;
 }
 
 function extentsRow(bench, fill) {

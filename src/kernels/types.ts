@@ -67,8 +67,8 @@ export interface Kernels {
 
   /**
    * Writes the runs of set bits in [from, end), ascending, as pairs of little-endian u32 (first bit, bit behind the
-   * last) at `out`, `capacity` pairs at most. Returns the number of pairs; when all were used, go on from the end
-   * of the last run.
+   * last) at `out`, `capacity` pairs at most; room behind the last pair may have been written to as well. Returns the
+   * number of pairs; when all were used, go on from the end of the last run.
    */
   bitmapRuns(bitmap: number, from: number, end: number, out: number, capacity: number): number;
 
