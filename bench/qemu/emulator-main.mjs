@@ -47,9 +47,9 @@ const ACTIONS = {
 
   digest: ({ from }) => createHash("sha256").update(ram.subarray(from)).digest("hex"),
 
-  /** Nothing left over from before, and the peak of memory begins here. */
+  /** The peak of memory begins here, with nothing left over from before. */
   settle() {
-    globalThis.gc?.();
+    globalThis.gc();
     writeFileSync("/proc/self/clear_refs", "5");
     return processMemory("VmRSS");
   },
