@@ -6,8 +6,8 @@ const CALL = 32; // pages, the most of one call for a mask
 
 const NATIVE_CALL = 256;
 
-/** Bytes of records that a worker has in hand at once: what stays in its second-level cache. */
-export const ARENA = 512 * 1024;
+/** Bytes of records that a worker has in hand at once, as many as a save has; they stay in its second-level cache. */
+export const ARENA = 256 * 1024;
 
 /** Counts the zero pages among [first, end). */
 function scan({ kernels, ram }, first, end) {
