@@ -10,10 +10,13 @@ export function isZeroPage(views: Views, page: number, pageSize: number): boolea
     return true;
   }
   const end = (page + pageSize) / 4;
-  for (let at = page / 4; at < end; at += 8) {
-    const bits =
-      u32[at] | u32[at + 1] | u32[at + 2] | u32[at + 3] | u32[at + 4] | u32[at + 5] | u32[at + 6] | u32[at + 7];
-    if (bits !== 0) return false;
+  if (u32[(page + pageSize / 2) / 4] !== 0) return false;
+  for (let at = page / 4; at < end; at += 16) {
+    const a = u32[at] | u32[at + 1] | u32[at + 2] | u32[at + 3];
+    const b = u32[at + 4] | u32[at + 5] | u32[at + 6] | u32[at + 7];
+    const c = u32[at + 8] | u32[at + 9] | u32[at + 10] | u32[at + 11];
+    const d = u32[at + 12] | u32[at + 13] | u32[at + 14] | u32[at + 15];
+    if ((a | b | c | d) !== 0) return false;
   }
   return true;
 }
@@ -24,17 +27,12 @@ function isEqualPage({ u8, u32 }: Views, a: number, b: number, pageSize: number)
     for (let at = 0; at < pageSize; at++) if (u8[a + at] !== u8[b + at]) return false;
     return true;
   }
-  const wordA = a / 4;
-  const wordB = b / 4;
-  for (let at = 0; at < pageSize / 4; at += 4) {
-    if (
-      u32[wordA + at] !== u32[wordB + at] ||
-      u32[wordA + at + 1] !== u32[wordB + at + 1] ||
-      u32[wordA + at + 2] !== u32[wordB + at + 2] ||
-      u32[wordA + at + 3] !== u32[wordB + at + 3]
-    ) {
-      return false;
-    }
+  const end = (a + pageSize) / 4;
+  for (let i = a / 4, j = b / 4; i < end; i += 8, j += 8) {
+    const low = (u32[i] ^ u32[j]) | (u32[i + 1] ^ u32[j + 1]) | (u32[i + 2] ^ u32[j + 2]) | (u32[i + 3] ^ u32[j + 3]);
+    const high =
+      (u32[i + 4] ^ u32[j + 4]) | (u32[i + 5] ^ u32[j + 5]) | (u32[i + 6] ^ u32[j + 6]) | (u32[i + 7] ^ u32[j + 7]);
+    if ((low | high) !== 0) return false;
   }
   return true;
 }

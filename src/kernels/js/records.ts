@@ -32,21 +32,23 @@ export function encodePages(
   let page = bitmapNextSet(views, bitmap, first, end);
   while (page < end) {
     // Clear, then read: a write that comes in between marks the page again.
-    clearBit(u8, bitmap, page);
+    clearBit(views, bitmap, page);
     const source = ram + page * pageSize;
     const zero = isZeroPage(views, source, pageSize);
     if (outEnd - at < 8 + nameBytes + (zero ? 1 : pageSize)) {
-      setBit(u8, bitmap, page);
+      setBit(views, bitmap, page);
       break;
     }
     const offset = (blockPage + page) * pageSize;
     data.setUint32(at, Math.floor(offset / TWO_32));
     data.setUint32(at + 4, (offset | flags | (zero ? RAM_SAVE_FLAG_ZERO : RAM_SAVE_FLAG_PAGE)) >>> 0);
     at += 8;
-    if (nameBytes !== 0) u8.copyWithin(at, name, name + nameBytes);
-    at += nameBytes;
-    nameBytes = 0;
-    flags = RAM_SAVE_FLAG_CONTINUE;
+    if (nameBytes !== 0) {
+      u8.copyWithin(at, name, name + nameBytes);
+      at += nameBytes;
+      nameBytes = 0;
+      flags = RAM_SAVE_FLAG_CONTINUE;
+    }
     if (zero) {
       u8[at++] = 0;
       zeros++;
@@ -94,7 +96,7 @@ export function decodePages(
       at += 8 + pageSize;
       normals++;
     } else break;
-    if (received !== 0) setBit(u8, received, page);
+    if (received !== 0) setBit(views, received, page);
   }
   const words = [at - input, zeros, normals];
   words.forEach((word, index) => data.setUint32(result + index * 4, word, true));

@@ -1,3 +1,4 @@
+import { isSharedBuffer } from "../memory.js";
 import type { GrowableBuffer } from "../types.js";
 
 /** Views of a memory that may grow. Never kept across calls: {@link Views.current} renews them when needed. */
@@ -7,6 +8,8 @@ export class Views {
   /** Whole words of the memory; byte address / 4. Only compared with each other, 0 or -1: order does not matter. */
   u32 = new Uint32Array(0);
   data: DataView = new DataView(new ArrayBuffer(0));
+  /** Whether another thread may be writing. Where none can, atomic operations would only be slow. */
+  shared = false;
 
   constructor(memory: GrowableBuffer) {
     this.#memory = memory;
@@ -21,6 +24,7 @@ export class Views {
       this.u8 = new Uint8Array(buffer as ArrayBuffer, 0, length);
       this.u32 = new Uint32Array(buffer as ArrayBuffer, 0, Math.floor(length / 4));
       this.data = new DataView(buffer, 0, length);
+      this.shared = isSharedBuffer(buffer);
     }
     return this;
   }

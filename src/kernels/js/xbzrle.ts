@@ -3,14 +3,38 @@ import type { Views } from "./views.js";
 /** A length of this many bytes needs a third ULEB128 byte, which the format does not have. */
 const LENGTH_LIMIT = 1 << 14;
 
+/** From this length on a copy as a whole is worth its call. */
+const LONG_COPY = 64;
+
+/** Copies between regions that do not overlap. */
+function copy(u8: Uint8Array, target: number, source: number, length: number): void {
+  if (length >= LONG_COPY) u8.copyWithin(target, source, source + length);
+  else for (let i = 0; i < length; i++) u8[target + i] = u8[source + i];
+}
+
 /** Index behind the run of equal bytes that begins at `i`. */
 function equalRunEnd({ u8, u32 }: Views, a: number, b: number, i: number, length: number): number {
-  const aligned = ((a | b) & 3) === 0;
-  while (i < length) {
-    if (aligned && (i & 3) === 0) while (i + 4 <= length && u32[(a + i) / 4] === u32[(b + i) / 4]) i += 4;
-    if (i === length || u8[a + i] !== u8[b + i]) break;
-    i++;
+  if (((a | b) & 3) === 0) {
+    while ((i & 3) !== 0 && i < length && u8[a + i] === u8[b + i]) i++;
+    if ((i & 3) === 0) {
+      const end = (a + length - (length & 3)) / 4;
+      let p = (a + i) / 4;
+      let q = (b + i) / 4;
+      while (p + 4 <= end) {
+        const low = (u32[p] ^ u32[q]) | (u32[p + 1] ^ u32[q + 1]);
+        const high = (u32[p + 2] ^ u32[q + 2]) | (u32[p + 3] ^ u32[q + 3]);
+        if ((low | high) !== 0) break;
+        p += 4;
+        q += 4;
+      }
+      while (p < end && u32[p] === u32[q]) {
+        p++;
+        q++;
+      }
+      i = p * 4 - a;
+    }
   }
+  while (i < length && u8[a + i] === u8[b + i]) i++;
   return i;
 }
 
@@ -52,7 +76,7 @@ export function xbzrleEncode(
     if (run >= LENGTH_LIMIT) return -1;
     at = putLength(u8, at, run);
     if (at + run > limit) return -1;
-    u8.copyWithin(at, newPage + differing, newPage + i);
+    copy(u8, at, newPage + differing, run);
     at += run;
   }
   return at - out;
@@ -77,7 +101,7 @@ export function xbzrleDecode({ u8 }: Views, src: number, length: number, page: n
     position += same;
     const run = takeLength();
     if (run <= 0 || run > pageSize - position || run > end - at) return -1;
-    u8.copyWithin(page + position, at, at + run);
+    copy(u8, page + position, at, run);
     position += run;
     at += run;
   }
