@@ -1,13 +1,13 @@
 // Guest RAM to page records and back, through a small arena that stays in the cache of a core.
 
 import { MIB, PAGE, fillMixed, fillRandom, same } from "../kit.mjs";
+import { makeGuest } from "../whole/guests.mjs";
 
 const GUEST = 256 * MIB;
 const PAGES = GUEST / PAGE;
 const RUN = 256; // pages of one call
 const CHUNK = 128; // pages of one chunk of records on the way in
 const ARENA = MIB / 2;
-const COPIED = 32; // pages of foreign memory that are copied at once
 
 const MIXES = {
   zero: { title: "zero pages", fill: (ram) => ram.fill(0) },
@@ -19,8 +19,7 @@ const MIXES = {
 const BITMAP = PAGE;
 const RESULT = BITMAP + PAGES / 8;
 const OUT = RESULT + PAGE;
-const WINDOW = OUT + ARENA + PAGE;
-const RAM = WINDOW + COPIED * PAGE;
+const RAM = OUT + ARENA + 33 * PAGE;
 const SPARE = RAM + GUEST;
 
 function place(bench, mix, { spare = false } = {}) {
@@ -157,42 +156,22 @@ function decodeRow(bench, mix) {
   return { variants };
 }
 
-/** Guest RAM in an ArrayBuffer of its own: each block is copied beside the arena and encoded there. */
-function encodeForeign(kernels, bytes, foreign) {
-  let [at, total] = [OUT, 0];
-  for (let start = 0; start < PAGES; start += COPIED) {
-    bytes.set(foreign.subarray(start * PAGE, (start + COPIED) * PAGE), WINDOW);
-    bytes.fill(0xff, BITMAP, BITMAP + COPIED / 8);
-    for (let first = 0; first < COPIED;) {
-      const done = kernels.encodePages({
-        bitmap: BITMAP,
-        first,
-        end: COPIED,
-        ram: WINDOW,
-        pageSize: PAGE,
-        blockPage: start,
-        name: 0,
-        out: at,
-        outEnd: OUT + ARENA,
-        result: RESULT,
-      });
-      at += done.bytes;
-      total += done.bytes;
-      first = done.next;
-      if (first < COPIED) at = OUT;
-    }
+/** A save of RAM that JavaScript keeps in a buffer, and of RAM in a linear memory with room for the kernels. */
+async function foreignRow(bench, mix) {
+  const library = await bench.library();
+  const variants = {};
+  const lengths = [];
+  for (const [name, layout] of Object.entries({ foreign: "plain", inPlace: "linear" })) {
+    const { vm, bytes } = makeGuest(library, layout, GUEST);
+    MIXES[mix].fill(bytes);
+    variants[name] = async () => {
+      let length = 0;
+      await vm.save({ write: (chunk) => void (length += chunk.length) });
+      return length;
+    };
+    lengths.push(await variants[name]());
   }
-  return total;
-}
-
-function foreignRow(bench, mix) {
-  const { bytes, wasm } = place(bench, mix);
-  const foreign = bytes.slice(RAM, RAM + GUEST);
-  const variants = {
-    foreign: () => encodeForeign(wasm, bytes, foreign),
-    inPlace: () => encodeGuest(encoder(wasm), bytes),
-  };
-  same("bytes of records", ...Object.values(variants).map((variant) => variant()));
+  same("bytes of records", ...lengths);
   return { variants };
 }
 
@@ -228,8 +207,9 @@ export function rows(bench) {
     },
     {
       id: `ram/foreign/${mix}`,
-      title: `RAM encode from a plain ArrayBuffer, 256 MiB cold, ${title}`,
+      title: `RAM encode from a plain ArrayBuffer, 256 MiB cold, ${title} (whole saves)`,
       bytes: GUEST,
+      once: true,
       prepare: () => foreignRow(bench, mix),
       ratios: [{ of: "foreign", to: "inPlace", floor: 0.8, goal: 0.9 }],
     },
