@@ -59,11 +59,15 @@ export class GuestMemory {
 
   /** The segment that holds the byte at `offset` of the block. */
   segmentAt(offset: number): MemorySegment {
-    const [first] = this.segments;
-    if (first !== undefined && offset < first.end) return first;
-    const found = this.segments.find(({ end }) => offset < end);
-    if (found === undefined) throw new RangeError(`Access guest memory at ${offset}: it ends at ${this.length}`);
-    return found;
+    const { segments } = this;
+    let [first, behind] = [0, segments.length];
+    while (first < behind) {
+      const middle = (first + behind) >>> 1;
+      if (offset < segments[middle].end) behind = middle;
+      else first = middle + 1;
+    }
+    if (first < segments.length) return segments[first];
+    throw new RangeError(`Access guest memory at ${offset}: it ends at ${this.length}`);
   }
 
   /** `length` bytes from `offset` on, in one segment. Valid until the emulator runs again. */

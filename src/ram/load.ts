@@ -1,5 +1,5 @@
 import { RamError } from "../errors.js";
-import { Arena, RESULT_BYTES } from "../kernels/index.js";
+import { Arena } from "../kernels/index.js";
 import type { RAMBlock, RAMBlockList } from "./block.js";
 import { inflatePage } from "./compression.js";
 import { checkDiscard, type ByteRange } from "./discard.js";
@@ -9,6 +9,7 @@ import { KernelBindings } from "./kernel-bindings.js";
 import type { RamConfig } from "./options.js";
 import { bitmapBytes, fillBits } from "./page-bitmap.js";
 import type { RamBlockEntry, RamTarget, RamVisitor } from "./page-codec.js";
+import { RunDecoder, zeroRunPages } from "./run-decoder.js";
 import type { RamStats } from "./stats.js";
 
 /** A block while it is being loaded. */
@@ -19,10 +20,6 @@ export interface LoadedBlock extends RamTarget {
   /** One bit per target page of its maximum length: what has been placed and was not discarded since. */
   readonly received: Uint8Array<ArrayBuffer>;
 }
-
-/** Pages of one window for which in-place decoding keeps marks in the scratch region. */
-const WINDOW_PAGES = 4096;
-const MIN_SCRATCH = 8 << 10;
 
 /**
  * One load of RAM: puts the content of page records where it belongs. Holds received bitmaps, a page or two, and
@@ -39,7 +36,7 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
   #arena: { arena: Arena; encoded: number; page: number } | null = null;
   #advised = false;
   #inPostcopy = false;
-  readonly onRun?: (block: LoadedBlock, bytes: Uint8Array) => number;
+  readonly #decoder: RunDecoder;
 
   constructor(list: RAMBlockList, config: RamConfig, stats: RamStats) {
     this.#list = list;
@@ -47,8 +44,10 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
     this.#stats = stats;
     this.#bindings = new KernelBindings(config.kernels);
     this.#assembler = new HostPageAssembler(config.pageSize, (...page) => this.#placeHostPage(...page));
-    const inPlace = Array.from(list).some(({ memory }) => memory.segments.some(({ scratch }) => scratch !== null));
-    if (inPlace) this.onRun = (block, bytes) => this.#decodeInPlace(block, bytes);
+    this.#decoder = new RunDecoder(config.pageSize, {
+      bytes: (segment) => this.#bytes(segment),
+      zeroMask: (segment, at, count) => this.#zeroMask(segment, at, count),
+    });
   }
 
   /** True once pages are placed by whole host pages. */
@@ -121,6 +120,14 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
     }
   }
 
+  onRun(loaded: LoadedBlock, bytes: Uint8Array): number {
+    if (this.#inPostcopy) return 0;
+    const done = this.#decoder.decode(loaded, bytes);
+    this.#stats.zeroPages += done.zeroPages;
+    this.#stats.normalPages += done.normalPages;
+    return done.bytes;
+  }
+
   onZero(loaded: LoadedBlock, offset: number, fill: number): void {
     this.#stats.zeroPages++;
     if (this.#inPostcopy) {
@@ -131,7 +138,7 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
     const segment = loaded.block.memory.segmentAt(offset);
     const at = offset - segment.start;
     // A page of zeros that is zero stays untouched: no memory is committed for it.
-    if (fill !== 0 || !this.#isZero(segment, at)) this.#bytes(segment).fill(fill, at, at + pageSize);
+    if (fill !== 0 || this.#zeroMask(segment, at, 1) === 0) this.#bytes(segment).fill(fill, at, at + pageSize);
     this.#mark(loaded, offset);
   }
 
@@ -164,17 +171,23 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
     this.#mark(loaded, offset);
   }
 
-  #isZero(segment: MemorySegment, at: number): boolean {
+  /** Bit i: page i of those at `at` of the segment is all zero. */
+  #zeroMask(segment: MemorySegment, at: number, count: number): number {
     const { pageSize } = this.#config;
     const inPlace = this.#bindings.for(segment.memory);
-    if (inPlace.implementation === "wasm") return inPlace.zeroPageMask(segment.address + at, pageSize, 1) === 1;
+    if (inPlace.implementation === "wasm") return inPlace.zeroPageMask(segment.address + at, pageSize, count);
     const { arena, page } = (this.#arena ??= this.#makeArena());
-    if (arena.kernels.implementation === "js") return inPlace.zeroPageMask(segment.address + at, pageSize, 1) === 1;
-    // Copying a page for the SIMD test is several times faster than a test in JavaScript.
+    if (arena.kernels.implementation === "js") return inPlace.zeroPageMask(segment.address + at, pageSize, count);
+    // Copying pages for the SIMD test is several times faster than a test in JavaScript; most that are not zero show it.
     const bytes = this.#bytes(segment);
-    if (bytes[at] !== 0 || bytes[at + pageSize - 1] !== 0) return false;
-    new Uint8Array(arena.kernels.buffer, page, pageSize).set(bytes.subarray(at, at + pageSize));
-    return arena.kernels.zeroPageMask(page, pageSize, 1) === 1;
+    let candidates = 0;
+    for (let i = 0, first = at; i < count; i++, first += pageSize) {
+      if (bytes[first] === 0 && bytes[first + pageSize - 1] === 0) candidates |= 1 << i;
+    }
+    if (candidates === 0) return 0;
+    const window = new Uint8Array(arena.kernels.buffer, page, count * pageSize);
+    window.set(bytes.subarray(at, at + count * pageSize));
+    return (arena.kernels.zeroPageMask(page, pageSize, count) & candidates) >>> 0;
   }
 
   #put(loaded: LoadedBlock, offset: number, bytes: Uint8Array): void {
@@ -192,43 +205,6 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
     else loaded.block.memory.write(offset, bytes);
     const { pageSize } = this.#config;
     fillBits(loaded.received, offset / pageSize, (offset + length) / pageSize, true);
-  }
-
-  /** Whole records at once, where the emulator's memory has a scratch region for us. Returns the bytes taken. */
-  #decodeInPlace(loaded: LoadedBlock, bytes: Uint8Array): number {
-    const { pageSize } = this.#config;
-    if (this.#inPostcopy || bytes.length < 8) return 0;
-    const high = ((bytes[0] << 24) | (bytes[1] << 16) | (bytes[2] << 8) | bytes[3]) >>> 0;
-    const low = ((bytes[4] << 24) | (bytes[5] << 16) | (bytes[6] << 8) | bytes[7]) >>> 0;
-    const page = Math.floor((high * 0x1_0000_0000 + low) / pageSize);
-    if (page * pageSize >= loaded.usedLength) return 0;
-    const { start, end, memory, address, scratch } = loaded.block.memory.segmentAt(page * pageSize);
-    if (scratch === null || scratch.length < MIN_SCRATCH + 2 * pageSize) return 0;
-    const windowStart = Math.max(page - (page % WINDOW_PAGES), start / pageSize);
-    const windowEnd = Math.min(windowStart + WINDOW_PAGES, Math.min(end, loaded.usedLength) / pageSize);
-    if (windowStart % 8 !== 0) return 0;
-
-    const received = scratch.offset + Math.ceil(RESULT_BYTES / 8) * 8;
-    const input = received + WINDOW_PAGES / 8;
-    const taken = Math.min(bytes.length, scratch.offset + scratch.length - input);
-    const heap = new Uint8Array(memory.buffer);
-    const marks = loaded.received.subarray(windowStart / 8, Math.ceil(windowEnd / 8));
-    heap.set(marks, received);
-    heap.set(taken === bytes.length ? bytes : bytes.subarray(0, taken), input);
-    const done = this.#bindings.for(memory).decodePages({
-      ram: address + (windowStart * pageSize - start),
-      pageSize,
-      blockPage: windowStart,
-      pages: windowEnd - windowStart,
-      input,
-      inputEnd: input + taken,
-      received,
-      result: scratch.offset,
-    });
-    marks.set(heap.subarray(received, received + marks.length));
-    this.#stats.zeroPages += done.zeroPages;
-    this.#stats.normalPages += done.normalPages;
-    return done.bytes;
   }
 
   /** Lengths may differ only where the block is resizable (RAM section, Setup body). */
@@ -276,7 +252,7 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
     const { pageSize, kernels } = this.#config;
     const arena = Arena.create(kernels);
     const encoded = arena.reserve("encoded difference", pageSize);
-    const page = arena.reserve("page to decode", pageSize);
+    const page = arena.reserve("pages to decode or look at", zeroRunPages(pageSize) * pageSize);
     return { arena, encoded: encoded.address, page: page.address };
   }
 }
