@@ -35,6 +35,7 @@ function updateReadme(library, readme, newest) {
   const [before, rest] = readme.split(BEGIN);
   const after = rest?.split(END)[1];
   if (after === undefined) throw new Error(`README.md lacks the lines "${BEGIN.trim()}" and "${END}"`);
+  if (newest.length === 0) return `${before}${BEGIN}\n${END}${after}`;
   const [counts, ...tables] = library.reportMarkdown(newest, { wantedOnly: true }).split("\n\n");
   const summary = "<summary>The figures</summary>";
   const details = ["<details>", summary, "", tables.join("\n\n"), "", "</details>"].join("\n");
@@ -50,7 +51,7 @@ await run(USAGE, async () => {
   const files = await bundle(["bench/index"]);
   const library = await import(files["bench/index"]);
   for (const file of options.add) addToHistory(library, file);
-  const all = readResults(library, [HISTORY]);
+  const all = existsSync(HISTORY) ? readResults(library, [HISTORY]) : [];
   const readme = readFileSync(README, "utf8");
   const updated = updateReadme(library, readme, library.historyOf(all).newest);
   if (options.check) {

@@ -47,14 +47,17 @@ export interface CompareOptions {
 const DEFAULT_THRESHOLD = 0.15;
 /** How many standard errors are more than chance: some hundred figures are looked at, and none shall cry wolf. */
 const BEYOND_NOISE = 5;
-/** The share of pairs (a run before, a run after) that must agree on which is better. */
-const AGREEMENT = 0.9;
+/** The share of pairs (a run before, a run after) that must agree on which is better: of five runs one may go wrong. */
+const AGREEMENT = 0.8;
 /** How far processes differ where nothing tells: the standard deviation of the logarithm. */
 const USUAL_NOISE = 0.05;
 /** Below this many differences between runs, what all figures say together is no better than USUAL_NOISE. */
 const ENOUGH_RUNS = 20;
 /** For how many runs the noise of all figures counts, beside a figure's own. */
 const PRIOR_RUNS = 4;
+/** From so many runs on the farthest may be spared; what is left is this much narrower than it was. */
+const RUNS_TO_SPARE = 5;
+const SPARED = 1.15;
 /** With fewer runs a side the noise is a guess. */
 const RUNS_WANTED = 3;
 
@@ -174,19 +177,24 @@ function standardError({ before, after }: Pair, usual: number): number {
   return Math.sqrt(variance * (1 / m + 1 / n));
 }
 
-/** How far runs of one side lie from their median, as a standard deviation of logarithms. 0 for single runs. */
+/**
+ * How far runs of one side lie from their median, as a standard deviation of logarithms; 0 for single runs. Of five runs
+ * or more the farthest counts as the one before it: a run that went wrong must not hide everything else.
+ */
 function deviation(...figures: readonly Figure[]): number {
   let sum = 0;
   let count = 0;
   let freedom = 0;
   for (const { runs } of figures) {
     const middle = median(runs);
-    // Deviations themselves, not their squares: one run that went wrong must not hide everything else.
-    for (const value of runs) if (value > 0 && middle > 0) sum += Math.abs(Math.log(value / middle));
+    const distances = runs.map((value) => (value > 0 && middle > 0 ? Math.abs(Math.log(value / middle)) : 0));
+    distances.sort((x, y) => x - y);
+    if (runs.length >= RUNS_TO_SPARE) distances[distances.length - 1] = distances[distances.length - 2];
+    for (const distance of distances) sum += distance;
     count += runs.length;
     freedom += runs.length - 1;
   }
-  return freedom === 0 ? 0 : (sum / count) * Math.sqrt(Math.PI / 2) * Math.sqrt(count / freedom);
+  return freedom === 0 ? 0 : SPARED * (sum / count) * Math.sqrt(Math.PI / 2) * Math.sqrt(count / freedom);
 }
 
 function usualNoise(pairs: readonly Pair[]): number {

@@ -35,7 +35,9 @@ describe("compareResults", () => {
     const rows = (...rowsRuns: number[][]): BenchmarkResults =>
       resultsOf(rowsRuns.map((runs, i) => ratioRow(`${i}`, runs)));
     expect(verdicts(rows(steady, steady), rows(spoiled, steady))).toEqual(["same", "same"]);
-    expect(verdicts(rows(steady, steady), rows(times(0.5), steady))).toEqual(["regression", "same"]);
+    const slow = times(0.77);
+    expect(verdicts(rows(spoiled), rows(slow))).toEqual(["regression"]);
+    expect(verdicts(rows(steady), rows([2, ...slow.slice(1)]))).toEqual(["regression"]);
   });
 
   it("sides may be several results, and their runs count together", () => {

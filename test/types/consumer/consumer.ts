@@ -3,6 +3,7 @@
  * the current one: what is inferred must not depend on the compiler.
  */
 import { isMigrationError, u32, u64, u8, vbuffer, vmstate, type DeviceOf } from "savevm";
+import { benchmarkMachine, compareResults, type BenchmarkResults } from "savevm/bench";
 import * as node from "savevm/node";
 
 const uart = vmstate("uart", {
@@ -20,6 +21,11 @@ device.divisors = 1;
 
 export function explain(error: unknown): string | undefined {
   return isMigrationError(error) ? error.code : undefined;
+}
+
+export async function slower(before: BenchmarkResults, save: () => Uint8Array, load: (state: Uint8Array) => void) {
+  const after = await benchmarkMachine({ name: "machine", save, load });
+  return compareResults(before, after).regressions.length > 0;
 }
 
 export { node };
