@@ -4,6 +4,8 @@ import { decodeName } from "./names.js";
 
 const EMPTY = new Uint8Array(0);
 const utf8 = new TextDecoder();
+/** Bytes from which on a copy of memory is faster than a loop. */
+const LONG = 48;
 
 /**
  * Big-endian reader over the bytes that have arrived so far.
@@ -183,6 +185,10 @@ export class Reader {
   list(kind: number, list: { [index: number]: unknown }, from: number, to: number): boolean {
     const get = GETTERS[kind];
     if (get === undefined) return false;
+    if (kind === U8 && to - from >= LONG) {
+      (list as Uint8Array).set(this.view(to - from), from);
+      return true;
+    }
     this.#pos = get(this.#view, this.#pos, list as never, from, to);
     return true;
   }

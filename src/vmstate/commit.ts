@@ -1,6 +1,7 @@
 import { StateError } from "../errors.js";
 import { arrayOf, assign, atField, objectOf, valueOf, wrapHookError, type Properties } from "./access.js";
-import { ABSENT, Part, draftBehind, lengthOf, resized, slice } from "./part.js";
+import { ABSENT, Part, draftBehind, lengthOf, listOf, resized, slice, type DraftLike } from "./part.js";
+import { replace as replaceBySpan, restore, Span } from "./arena.js";
 import type { Layout } from "./plan.js";
 import type { AnyField, MutableArrayLike } from "./types.js";
 
@@ -22,69 +23,56 @@ function attempt(step: Undo): void {
   }
 }
 
-/** Write the values of one layer, slot by slot. */
+/**
+ * Write the values of one layer, slot by slot. What all properties held before is read first and kept in one array: a
+ * closure a value would cost more than all the rest of a load.
+ */
 export function commitLayer(layout: Layout, values: readonly unknown[], device: object, undo: Undo[]): void {
   const { properties, fields } = layout;
-  for (let i = 0; i < values.length; i++) {
-    if (properties[i] !== null) {
-      i = commitProperties(layout, values, i, device as Properties, undo) - 1;
-      continue;
-    }
-    const value = values[i];
-    if (value === ABSENT) continue;
-    const field = value instanceof Part ? value.field : fields[i];
-    try {
-      if (value instanceof Part) commitPart(value, device, undo);
-      else replace(field, device, value, undo);
-    } catch (error) {
-      throw atField(wrapHookError(error, "Commit the loaded state"), field.name);
-    }
-  }
-}
-
-/**
- * Write the adjacent slots from `from` on that are mere properties; returns the slot behind them. Old values are kept
- * in one array: a closure a value would cost more than all the rest of a load.
- */
-function commitProperties(
-  { properties }: Layout,
-  values: readonly unknown[],
-  from: number,
-  device: Properties,
-  undo: Undo[],
-): number {
-  const had: unknown[] = [];
-  undo.push(restoring(device, properties, from, had));
-  let i = from;
+  const had = new Array<unknown>(values.length);
+  let i = 0;
+  let reached = 0;
   try {
-    for (; i < values.length; i++) {
-      const property = properties[i];
-      if (property === null) break;
-      const value = values[i];
-      if (value === ABSENT) {
-        had.push(ABSENT);
-        continue;
+    try {
+      layout.order.read(device as Properties, had, MISSING);
+    } catch {
+      // A getter failed: perhaps one that does not matter, else the error shall name its field.
+      for (; i < values.length; i++) {
+        const property = properties[i];
+        if (property !== null && values[i] !== ABSENT) had[i] = held(device, property);
       }
-      const old = device[property];
-      had.push(old === undefined && !(property in device) ? MISSING : old);
-      device[property] = value;
+      i = 0;
     }
+    undo.push(() => {
+      for (let k = reached; k >= 0; k--) {
+        const property = properties[k] ?? null;
+        if (property === null || values[k] === ABSENT) continue;
+        attempt(() => putBack(device as Properties, property, had[k]));
+      }
+    });
+    for (; i < values.length; i++) {
+      const value = values[i];
+      if (value === ABSENT) continue;
+      const property = properties[i];
+      if (property !== null) (device as Properties)[property] = value;
+      else if (value instanceof Part) commitPart(value, device, undo);
+      else replace(fields[i], device, value, undo);
+    }
+    reached = i;
   } catch (error) {
-    throw atField(wrapHookError(error, "Commit the loaded state"), properties[i] ?? "");
+    reached = i;
+    const value = values[i];
+    const field = value instanceof Part ? value.field : fields[i];
+    throw atField(wrapHookError(error, "Commit the loaded state"), field.name);
   }
-  return i;
-}
-
-function restoring(device: Properties, properties: Layout["properties"], from: number, had: readonly unknown[]): Undo {
-  return () => {
-    for (let k = had.length - 1; k >= 0; k--) {
-      if (had[k] !== ABSENT) attempt(() => putBack(device, properties[from + k] as string, had[k]));
-    }
-  };
 }
 
 /** The device did not have the property. */
 const MISSING = Symbol("missing");
+
+function held(device: object, property: string): unknown {
+  return property in device ? (device as Properties)[property] : MISSING;
+}
 
 function putBack(device: Properties, property: string, had: unknown): void {
   if (had === MISSING) Reflect.deleteProperty(device, property);
@@ -93,7 +81,7 @@ function putBack(device: Properties, property: string, had: unknown): void {
 
 /** Assign a property of the device. */
 export function commitProperty(device: object, property: string, value: unknown, undo: Undo[]): void {
-  const had = property in device ? (device as Properties)[property] : MISSING;
+  const had = held(device, property);
   undo.push(() => putBack(device as Properties, property, had));
   (device as Properties)[property] = value;
 }
@@ -117,14 +105,15 @@ function commitPart(part: Part, device: object, undo: Undo[]): void {
   switch (wire.kind) {
     case "array":
     case "buffer":
-      place(field, device, value as ArrayLike<unknown>, whole ? 0 : wire.start, whole || wire.max !== null, undo);
+      if (value instanceof Span && placeSpan(field, device, value, wire.start, undo)) return;
+      place(field, device, listOf(value), whole ? 0 : wire.start, whole || wire.max !== null, undo);
       return;
     case "bitmap":
       place(field, device, value as ArrayLike<unknown>, 0, whole || wire.max !== null, undo);
       return;
     case "struct":
     case "temporary":
-      draftBehind(loaded)?.commit(undo);
+      if (loaded !== ABSENT) (loaded as DraftLike).commit(undo);
       return;
     case "structs": {
       const elements = Array.from(value as ArrayLike<unknown>, (element) => committed(element, undo));
@@ -191,6 +180,15 @@ function place(
   });
   if (exact && Array.isArray(target)) target.length = end;
   copyInto(target, start, list);
+}
+
+/** As {@link place}, if the device's array is of the kind of the span. */
+function placeSpan(field: AnyField, device: object, span: Span, start: number, undo: Undo[]): boolean {
+  const target = valueOf(field, device);
+  if (!ArrayBuffer.isView(target) || (target as Uint8Array).length < start + span.length) return false;
+  if (!replaceBySpan(span, target, start)) return false;
+  undo.push(() => restore(span, target, start));
+  return true;
 }
 
 function commitMap(target: Map<unknown, unknown>, entries: Iterable<readonly [unknown, unknown]>, undo: Undo[]): void {

@@ -1,5 +1,6 @@
 import { StateError } from "../errors.js";
 import { atField, runHook, wrapHookError, type Properties } from "./access.js";
+import { giveBack, takeArena, type Arena, type Span } from "./arena.js";
 import { commitLayer, commitProperty, rollBack, type Undo } from "./commit.js";
 import { draftState } from "./draft-state.js";
 import { ABSENT, DRAFT, Part, draftBehind, partOf } from "./part.js";
@@ -14,6 +15,9 @@ import type { AnyField, AnyVMState, Hooks } from "./types.js";
 
 type LoadedHook = NonNullable<Hooks["loaded"]>;
 
+/** Objects that have no accessors of their own. */
+const PLAIN = new WeakSet();
+
 /** The values of one pass over one description. */
 export class Layer {
   readonly layout: Layout;
@@ -22,7 +26,7 @@ export class Layer {
 
   constructor(layout: Layout) {
     this.layout = layout;
-    this.values = new Array<unknown>(layout.size).fill(ABSENT);
+    this.values = layout.absent.slice();
   }
 }
 
@@ -32,14 +36,23 @@ export class DraftRun {
     [];
   /** One draft an object, so that whatever reaches it sees the same. */
   readonly #drafts = new Map<object, Draft>();
+  #arena: Arena | null = null;
   #closed = false;
+  /** Somebody's code has seen a draft, so any value may be one, or have been changed. */
+  exposed = false;
 
   /** The draft of `object`, which may itself be what hooks see of one; `state` describes it, among others. */
   of(object: object, state: AnyVMState): Draft {
-    let draft = (draftBehind(object) as Draft | null) ?? this.#drafts.get(object);
+    let draft = (this.exposed ? (draftBehind(object) as Draft | null) : null) ?? this.#drafts.get(object);
     if (draft === undefined) this.#drafts.set(object, (draft = new Draft(object, this)));
     draft.describe(state);
     return draft;
+  }
+
+  /** Room for the elements of an array until the commit, or null. */
+  span(kind: number, n: number): Span | null {
+    this.#arena ??= takeArena();
+    return this.#arena.take(kind, n);
   }
 
   /** True once nothing that is assigned to a draft would reach the device any more. */
@@ -68,6 +81,9 @@ export class DraftRun {
     } catch (error) {
       rollBack(undo);
       throw error;
+    } finally {
+      if (this.#arena !== null) giveBack(this.#arena);
+      this.#arena = null;
     }
   }
 }
@@ -90,6 +106,7 @@ export class Draft {
 
   /** The draft as hooks see it: like the device, but nothing assigned here reaches it yet. */
   get state(): never {
+    this.run.exposed = true;
     this.#state ??= draftState(this);
     return this.#state as never;
   }
@@ -102,7 +119,8 @@ export class Draft {
   /** `state` describes the object, though nothing may be loaded by it. */
   describe(state: AnyVMState): void {
     const layout = layoutOf(state);
-    if (!this.#layers.some((layer) => layer.layout === layout)) this.open(layout);
+    for (const layer of this.#layers) if (layer.layout === layout) return;
+    this.open(layout);
   }
 
   /** The layer that takes what is decoded next by `layout`. */
@@ -121,7 +139,7 @@ export class Draft {
       values[slot] = value;
       return;
     }
-    const before = field.get === null ? this.#newest(field.name, false) : ABSENT;
+    const before = this.run.exposed && field.get === null ? this.#newest(field.name, false) : ABSENT;
     const part = new Part(field, value);
     if (before instanceof Part) part.cover(before, this.run);
     values[slot] = part;
@@ -142,6 +160,7 @@ export class Draft {
   /** The array, buffer or struct that a field is about, before it is decoded: the device's, or a hook's. */
   container(field: AnyField): unknown {
     if (field.get !== null) return this.#through(field);
+    if (!this.run.exposed) return this.#held(field.name);
     const found = this.#newest(field.name, false);
     if (found instanceof Part && found.view !== ABSENT) return found.view;
     return this.#extras?.has(field.name) === true ? this.#extras.get(field.name) : this.#held(field.name);
@@ -150,7 +169,9 @@ export class Draft {
   /** What a hook gets for a property. Containers come as copies that take part in the commit. */
   look(name: string): unknown {
     const found = this.#newest(name, false);
-    if (found !== ABSENT) return found instanceof Part ? found.expose(this, this.run) : found;
+    // After the commit the device has what a part brought, and the part what was there before.
+    const gone = this.run.closed && found instanceof Part && found.view === ABSENT;
+    if (found !== ABSENT && !gone) return found instanceof Part ? found.expose(this, this.run) : found;
     if (this.#extras?.has(name) === true) return this.#extras.get(name);
     const value = this.#held(name);
     if (typeof value !== "object" || value === null || this.run.closed) return value;
@@ -239,12 +260,24 @@ export class Draft {
 
   /** What the device holds. A getter runs on the draft; one that needs private members runs on the device. */
   #held(name: string): unknown {
+    // Making the state takes longer than a whole struct, and only accessors need it.
+    if (!this.run.exposed && this.#isPlain && Object.hasOwn(this.device, name))
+      return (this.device as Properties)[name];
     try {
       return Reflect.get(this.device, name, this.state);
     } catch (error) {
       if (error instanceof TypeError) return (this.device as Properties)[name];
       throw error;
     }
+  }
+
+  get #isPlain(): boolean {
+    if (PLAIN.has(this.device)) return true;
+    for (const key of Reflect.ownKeys(this.device)) {
+      if (Reflect.getOwnPropertyDescriptor(this.device, key)?.get !== undefined) return false;
+    }
+    PLAIN.add(this.device);
+    return true;
   }
 
   /** As {@link #held}, for what a lens finds. */

@@ -2,9 +2,10 @@ import { StateError } from "../errors.js";
 import type { Limits } from "../limits.js";
 import { VMS_NULLPTR_MARKER, VMS_POINTER_MARKER } from "../stream/constants.js";
 import { readInto, skip, type Decode } from "../stream/drive.js";
-import { OTHER } from "../stream/integers.js";
+import { OTHER, U8 } from "../stream/integers.js";
 import type { Reader } from "../stream/reader.js";
 import { atField, countOf, wrapHookError } from "./access.js";
+import { Span } from "./arena.js";
 import { putBitmapWord } from "./bitmap.js";
 import { integerKind } from "./codecs.js";
 import type { Draft, DraftRun } from "./draft.js";
@@ -39,8 +40,10 @@ export function loadField(run: LoadRun, field: AnyField, slot: number, draft: Dr
       const kind = integerKind(codec, "get");
       if (wire.nullable || kind === OTHER || n * codec.size > STEP || !reader.has(n * codec.size)) break;
       checkRoom(field, containerOf(field, draft), start + n, max === null ? null : start + max);
-      const list = codec.list?.(n) ?? new Array<unknown>(n);
-      reader.list(kind, list, 0, n);
+      const span = max === null ? run.drafts.span(kind, n) : null;
+      if (span !== null) reader.list(kind, span.list, span.at, span.at + n);
+      const list = span ?? codec.list?.(n) ?? new Array<unknown>(n);
+      if (!(list instanceof Span)) reader.list(kind, list, 0, n);
       draft.put(layout, slot, field, list);
       return null;
     }
@@ -53,7 +56,9 @@ export function loadField(run: LoadRun, field: AnyField, slot: number, draft: Dr
       const size = countOf(wire.size, draft);
       if (size > STEP || !reader.has(size)) break;
       checkRoom(field, containerOf(field, draft), wire.start + size, wire.max === null ? null : wire.max + wire.start);
-      draft.put(layout, slot, field, reader.bytes(size));
+      const span = wire.max === null ? run.drafts.span(U8, size) : null;
+      if (span !== null) reader.list(U8, span.list, span.at, span.at + size);
+      draft.put(layout, slot, field, span ?? reader.bytes(size));
       return null;
     }
     case "validate":

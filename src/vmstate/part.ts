@@ -1,4 +1,5 @@
 import { valueOf } from "./access.js";
+import { Span } from "./arena.js";
 import type { AnyField, AnyVMState } from "./types.js";
 
 /** What a draft holds of a field that is more than a scalar: arrays, bytes, structs, lists, trees. */
@@ -90,7 +91,7 @@ function viewOf(field: AnyField, loaded: unknown, held: unknown, run: DraftSourc
     case "array":
     case "buffer":
     case "bitmap": {
-      const list = loaded as ArrayLike<unknown>;
+      const list = listOf(loaded);
       const start = wire.kind === "bitmap" ? 0 : wire.start;
       const end = start + list.length;
       const whole = resized(held ?? list, wire.max === null ? Math.max(lengthOf(held), end) : end);
@@ -128,9 +129,16 @@ function stateOf(value: unknown, state: AnyVMState, run: DraftSource): unknown {
   return typeof value === "object" && value !== null ? run.of(value, state).state : value;
 }
 
+/** What was loaded of an array, as one. */
+export function listOf(loaded: unknown): ArrayLike<unknown> {
+  return loaded instanceof Span ? loaded.take() : (loaded as ArrayLike<unknown>);
+}
+
 /** The length of an array or typed array; 0 of anything else. */
 export function lengthOf(value: unknown): number {
-  return typeof value === "object" && value !== null && "length" in value ? Number(value.length) : 0;
+  if (typeof value !== "object" || value === null) return 0;
+  const { length } = value as { length?: unknown };
+  return length === undefined ? 0 : Number(length);
 }
 
 /** A copy with room for `length` elements, of the same kind of array; never a view of the original's memory. */

@@ -1,6 +1,7 @@
 import { OTHER } from "../stream/integers.js";
 import { encodeName } from "../stream/names.js";
 import { integerKind } from "./codecs.js";
+import { ABSENT } from "./part.js";
 import { PropertyOrder } from "./property-order.js";
 import type { AnyField, AnyVMState, Codec } from "./types.js";
 
@@ -46,6 +47,8 @@ export interface Layout {
   readonly properties: readonly (string | null)[];
   /** For each slot the first field that uses it. */
   readonly fields: readonly AnyField[];
+  /** The slots while nothing is in them. */
+  readonly absent: readonly unknown[];
   /** Reads all of `properties` at once. */
   readonly order: PropertyOrder;
   /**
@@ -96,6 +99,7 @@ function makeLayout(state: AnyVMState): Layout {
     size: fields.length,
     properties,
     fields,
+    absent: fields.map(() => ABSENT),
     order: new PropertyOrder(properties),
     quiet: state.fields.every(isQuiet),
     byName,
