@@ -48,7 +48,7 @@ function popcountWords(u32: Uint32Array, at: number, stop: number): number {
 function word({ u8, data }: Views, at: number, left: number): number {
   if (left >= 32) return data.getInt32(at, true);
   let bits = 0;
-  for (let i = 0; i < left; i += 8) bits |= u8[at + i / 8] << i;
+  for (let i = 0; i < left; i += 8) bits |= u8[at + (i >>> 3)] << i;
   return bits & ((1 << left) - 1);
 }
 
@@ -58,8 +58,9 @@ function skipWords({ u32, data }: Views, at: number, stop: number, value: 0 | -1
     while (at < stop && data.getInt32(at, true) === value) at += 4;
     return at;
   }
-  const end = stop / 4;
-  let i = at / 4;
+  const first = at >>> 2;
+  const end = first + ((stop - at) >>> 2);
+  let i = first;
   while (i + 8 <= end) {
     const low = (u32[i] ^ value) | (u32[i + 1] ^ value) | (u32[i + 2] ^ value) | (u32[i + 3] ^ value);
     const high = (u32[i + 4] ^ value) | (u32[i + 5] ^ value) | (u32[i + 6] ^ value) | (u32[i + 7] ^ value);
@@ -67,24 +68,24 @@ function skipWords({ u32, data }: Views, at: number, stop: number, value: 0 | -1
     i += 8;
   }
   while (i < end && (u32[i] ^ value) === 0) i++;
-  return i * 4;
+  return at + (i - first) * 4;
 }
 
 /** Address behind the last whole word of the bitmap. */
 function wordsEnd(bitmap: number, end: number): number {
-  return bitmap + Math.floor(end / 32) * 4;
+  return bitmap + (end >>> 5) * 4;
 }
 
 export function bitmapCount(views: Views, bitmap: number, from: number, end: number): number {
   if (from >= end) return 0;
   const { u32, data } = views;
   const first = from - (from & 31);
-  let at = bitmap + first / 8;
+  let at = bitmap + (first >>> 3);
   let count = popcount(word(views, at, end - first) & (-1 << (from & 31)));
   if (end - first <= 32) return count;
   at += 4;
   const stop = wordsEnd(bitmap, end);
-  if ((at & 3) === 0) count += popcountWords(u32, at / 4, stop / 4);
+  if ((at & 3) === 0) count += popcountWords(u32, at >>> 2, (at >>> 2) + ((stop - at) >>> 2));
   else for (; at < stop; at += 4) count += popcount(data.getInt32(at, true));
   return count + popcount(word(views, stop, end & 31));
 }
@@ -93,7 +94,7 @@ export function bitmapCount(views: Views, bitmap: number, from: number, end: num
 function nextBit(views: Views, bitmap: number, from: number, end: number, skip: 0 | -1): number {
   if (from >= end) return end;
   const first = from - (from & 31);
-  let at = bitmap + first / 8;
+  let at = bitmap + (first >>> 3);
   let bits = (word(views, at, end - first) ^ skip) & (-1 << (from & 31));
   if (bits === 0) {
     if (end - first <= 32) return end;
@@ -128,7 +129,7 @@ export function bitmapRuns(
   const outEnd = out + capacity * 8;
   const stop = wordsEnd(bitmap, end);
   let base = from - (from & 31);
-  let bits = word(views, bitmap + base / 8, end - base) & (-1 << (from & 31));
+  let bits = word(views, bitmap + (base >>> 3), end - base) & (-1 << (from & 31));
   let to = out;
   let open = 0;
   while (true) {
@@ -136,16 +137,20 @@ export function bitmapRuns(
     let edges = bits ^ ((bits << 1) | open);
     open = bits >>> 31;
     while (edges !== 0) {
-      data.setUint32(to, base + 31 - Math.clz32(edges & -edges), true);
+      data.setInt32(to, (base + 31 - Math.clz32(edges & -edges)) | 0, true);
       to += 4;
       if (to === outEnd) return capacity;
       edges &= edges - 1;
     }
     if (end - base <= 32) break;
-    const at = skipWords(views, bitmap + base / 8 + 4, stop, open === 0 ? 0 : -1);
-    base = (at - bitmap) * 8;
-    if (base === end) break;
-    bits = word(views, at, end - base);
+    base += 32;
+    bits = word(views, bitmap + (base >>> 3), end - base);
+    if (bits === -open) {
+      const at = skipWords(views, bitmap + (base >>> 3), stop, open === 0 ? 0 : -1);
+      base = (at - bitmap) * 8;
+      if (base === end) break;
+      bits = word(views, at, end - base);
+    }
   }
   if (open !== 0) {
     data.setUint32(to, end, true);
@@ -169,13 +174,14 @@ function takeByte({ u8, shared }: Views, at: number, mask: number): number {
   return taken;
 }
 
-/** Moves the words [source, stop) that are not zero; returns how many bits of the target are new. */
-function moveWords({ u32, shared }: Views, target: number, source: number, stop: number): number {
+/** Moves `count` words, given by their numbers; returns how many bits of the target are new. */
+function moveWords({ u32, shared }: Views, target: number, source: number, count: number): number {
+  const stop = source + count;
   let added = 0;
   for (let from = source, to = target; from < stop; from++, to++) {
-    let bits = u32[from];
+    let bits = u32[from] | 0;
     if (bits === 0) continue;
-    if (shared) bits = Atomics.exchange(u32, from, 0);
+    if (shared) bits = Atomics.exchange(u32, from, 0) | 0;
     else u32[from] = 0;
     const old = u32[to];
     u32[to] = old | bits;
@@ -186,12 +192,12 @@ function moveWords({ u32, shared }: Views, target: number, source: number, stop:
 
 export function bitmapMergeClear(views: Views, target: number, source: number, bits: number): number {
   const { u8 } = views;
-  const bytes = Math.floor(bits / 8);
+  const bytes = bits >>> 3;
   let added = 0;
   let at = 0;
   if (((target | source) & 3) === 0) {
     at = bytes - (bytes & 3);
-    added = moveWords(views, target / 4, source / 4, (source + at) / 4);
+    added = moveWords(views, target >>> 2, source >>> 2, at >>> 2);
   }
   for (; at < bytes; at++) {
     if (u8[source + at] !== 0) added += addBits(u8, target + at, takeByte(views, source + at, 255));

@@ -9,9 +9,11 @@ export function isZeroPage(views: Views, page: number, pageSize: number): boolea
     for (let at = page; at < page + pageSize; at++) if (u8[at] !== 0) return false;
     return true;
   }
-  const end = (page + pageSize) / 4;
-  if (u32[(page + pageSize / 2) / 4] !== 0) return false;
-  for (let at = page / 4; at < end; at += 16) {
+  // Shifted, not divided: quotients are kept as doubles, and each index would be converted.
+  const first = page >>> 2;
+  const end = first + (pageSize >>> 2);
+  if (u32[first + (pageSize >>> 3)] !== 0) return false;
+  for (let at = first; at < end; at += 16) {
     const a = u32[at] | u32[at + 1] | u32[at + 2] | u32[at + 3];
     const b = u32[at + 4] | u32[at + 5] | u32[at + 6] | u32[at + 7];
     const c = u32[at + 8] | u32[at + 9] | u32[at + 10] | u32[at + 11];
@@ -27,8 +29,8 @@ function isEqualPage({ u8, u32 }: Views, a: number, b: number, pageSize: number)
     for (let at = 0; at < pageSize; at++) if (u8[a + at] !== u8[b + at]) return false;
     return true;
   }
-  const end = (a + pageSize) / 4;
-  for (let i = a / 4, j = b / 4; i < end; i += 8, j += 8) {
+  const end = (a >>> 2) + (pageSize >>> 2);
+  for (let i = a >>> 2, j = b >>> 2; i < end; i += 8, j += 8) {
     const low = (u32[i] ^ u32[j]) | (u32[i + 1] ^ u32[j + 1]) | (u32[i + 2] ^ u32[j + 2]) | (u32[i + 3] ^ u32[j + 3]);
     const high =
       (u32[i + 4] ^ u32[j + 4]) | (u32[i + 5] ^ u32[j + 5]) | (u32[i + 6] ^ u32[j + 6]) | (u32[i + 7] ^ u32[j + 7]);

@@ -75,14 +75,15 @@ export function decodePages(
   result: number,
 ): void {
   const { u8, data } = views;
+  const shift = 31 - Math.clz32(pageSize);
   let at = input;
   let zeros = 0;
   let normals = 0;
   while (inputEnd - at >= 9) {
-    const low = data.getUint32(at + 4);
+    const low = data.getInt32(at + 4);
     const flags = low & (pageSize - 1);
     // Inexact above 2^53, which no window reaches.
-    const page = data.getUint32(at) * (TWO_32 / pageSize) + Math.floor(low / pageSize) - blockPage;
+    const page = data.getUint32(at) * (TWO_32 / pageSize) + (low >>> shift) - blockPage;
     if (page < 0 || page >= pages) break;
     const target = ram + page * pageSize;
     if (flags === (RAM_SAVE_FLAG_ZERO | RAM_SAVE_FLAG_CONTINUE)) {

@@ -1,4 +1,4 @@
-import { isSharedBuffer } from "../memory.js";
+import { isSharedBuffer, isWebAssemblyMemory } from "../memory.js";
 import type { GrowableBuffer } from "../types.js";
 
 /** Views of a memory that may grow. Never kept across calls: {@link Views.current} renews them when needed. */
@@ -15,8 +15,15 @@ export class Views {
     this.#memory = memory;
   }
 
+  /**
+   * Whether a new buffer detaches the one before, so that views of some length are views of the memory as it is.
+   * Asking a `WebAssembly.Memory` for its buffer takes as long as decoding half a page.
+   */
+  #detaches = false;
+
   /** Returns itself, with views of the memory as it is now. */
   current(): this {
+    if (this.#detaches && this.u8.length !== 0) return this;
     const buffer = this.#memory.buffer;
     if (this.u8.buffer !== buffer || this.data.byteLength !== buffer.byteLength) {
       const length = buffer.byteLength;
@@ -25,6 +32,8 @@ export class Views {
       this.u32 = new Uint32Array(buffer as ArrayBuffer, 0, Math.floor(length / 4));
       this.data = new DataView(buffer, 0, length);
       this.shared = isSharedBuffer(buffer);
+      const resizable = "resizable" in buffer && buffer.resizable === true;
+      this.#detaches = isWebAssemblyMemory(this.#memory) && !this.shared && !resizable;
     }
     return this;
   }

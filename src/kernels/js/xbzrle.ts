@@ -9,29 +9,23 @@ const LONG_COPY = 64;
 /** Copies between regions that do not overlap. */
 function copy(u8: Uint8Array, target: number, source: number, length: number): void {
   if (length >= LONG_COPY) u8.copyWithin(target, source, source + length);
-  else for (let i = 0; i < length; i++) u8[target + i] = u8[source + i];
+  else for (const end = source + length; source < end;) u8[target++] = u8[source++];
 }
 
 /** Index behind the run of equal bytes that begins at `i`. */
-function equalRunEnd({ u8, u32 }: Views, a: number, b: number, i: number, length: number): number {
+function equalRunEnd({ u8, u32, data }: Views, a: number, b: number, i: number, length: number): number {
   if (((a | b) & 3) === 0) {
     while ((i & 3) !== 0 && i < length && u8[a + i] === u8[b + i]) i++;
-    if ((i & 3) === 0) {
-      const end = (a + length - (length & 3)) / 4;
-      let p = (a + i) / 4;
-      let q = (b + i) / 4;
-      while (p + 4 <= end) {
-        const low = (u32[p] ^ u32[q]) | (u32[p + 1] ^ u32[q + 1]);
-        const high = (u32[p + 2] ^ u32[q + 2]) | (u32[p + 3] ^ u32[q + 3]);
-        if ((low | high) !== 0) break;
-        p += 4;
-        q += 4;
-      }
-      while (p < end && u32[p] === u32[q]) {
-        p++;
-        q++;
-      }
-      i = p * 4 - a;
+    if ((i & 3) !== 0) return i;
+    const first = (a + i) >>> 2;
+    const end = first + ((length - i) >>> 2);
+    const distance = (b >>> 2) - (a >>> 2);
+    let at = first;
+    while (at < end && u32[at] === u32[at + distance]) at++;
+    i += (at - first) * 4;
+    if (at < end) {
+      const differing = data.getInt32(a + i, true) ^ data.getInt32(b + i, true);
+      return i + ((31 - Math.clz32(differing & -differing)) >>> 3);
     }
   }
   while (i < length && u8[a + i] === u8[b + i]) i++;
@@ -86,21 +80,26 @@ export function xbzrleDecode({ u8 }: Views, src: number, length: number, page: n
   const end = src + length;
   let at = src;
   let position = 0;
-  /** The length at `at`, which two bytes at least must follow or form; -1 if there is none. */
-  const takeLength = (): number => {
-    if (end - at < 2) return -1;
-    const low = u8[at++];
-    if (low < 128) return low;
-    const high = u8[at++];
-    return high < 128 ? (low & 127) | (high << 7) : -1;
-  };
   while (at < end) {
-    const first = at === src;
-    const same = takeLength();
-    if (same < 0 || (same === 0 && !first) || same > pageSize - position) return -1;
+    // A length and a byte more, or a length of two bytes.
+    if (end - at < 2) return -1;
+    let same = u8[at++];
+    if (same >= 128) {
+      const high = u8[at++];
+      if (high >= 128) return -1;
+      same = (same & 127) | (high << 7);
+    }
+    if ((same === 0 && position !== 0) || same > pageSize - position) return -1;
     position += same;
-    const run = takeLength();
-    if (run <= 0 || run > pageSize - position || run > end - at) return -1;
+
+    if (end - at < 2) return -1;
+    let run = u8[at++];
+    if (run >= 128) {
+      const high = u8[at++];
+      if (high >= 128) return -1;
+      run = (run & 127) | (high << 7);
+    }
+    if (run === 0 || run > pageSize - position || run > end - at) return -1;
     copy(u8, page + position, at, run);
     position += run;
     at += run;
