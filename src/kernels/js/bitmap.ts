@@ -178,9 +178,14 @@ function takeByte({ u8, shared }: Views, at: number, mask: number): number {
 function moveWords({ u32, shared }: Views, target: number, source: number, count: number): number {
   const stop = source + count;
   let added = 0;
-  for (let from = source, to = target; from < stop; from++, to++) {
+  const distance = target - source;
+  for (let from = source; from < stop; from++) {
     let bits = u32[from] | 0;
-    if (bits === 0) continue;
+    if (bits === 0) {
+      while (from + 4 < stop && (u32[from + 1] | u32[from + 2] | u32[from + 3] | u32[from + 4]) === 0) from += 4;
+      continue;
+    }
+    const to = from + distance;
     if (shared) bits = Atomics.exchange(u32, from, 0) | 0;
     else u32[from] = 0;
     const old = u32[to];
