@@ -4,6 +4,7 @@ import type { Limits } from "../limits.js";
 import { inflatePage } from "../ram/compression.js";
 import type { RamBlockEntry, RamTarget, RamVisitor } from "../ram/page-codec.js";
 import type { DiscardRange } from "../savevm/commands.js";
+import { RAM_SAVE_FLAG_CONTINUE, RAM_SAVE_FLAG_PAGE, RAM_SAVE_FLAG_ZERO } from "../stream/constants.js";
 import { LARGEST_PAGE } from "../stream/page-size.js";
 import { equalBytes } from "./byte-comparer.js";
 import type { PageStore, StoredBlock } from "./page-store.js";
@@ -57,12 +58,17 @@ export class RamContent implements RamVisitor<ScannedBlock> {
   #list: RamBlockEntry[] = [];
   #scratch: Scratch | null = null;
   #pages = 0;
+  /** Only where nobody asks what pages hold. */
+  readonly onRun?: (block: ScannedBlock, bytes: Uint8Array) => number;
   /** Barriers of multifd channels: pages may have travelled elsewhere. */
   flushes = 0;
 
   constructor(options: RamContentOptions) {
     this.#options = options;
     this.#pageSize = options.pageSize;
+    if (options.store === null && options.observer === null) {
+      this.onRun = (block, bytes) => countRun(block, bytes, this.#pageSize);
+    }
   }
 
   get pageSize(): number {
@@ -193,6 +199,32 @@ export class RamContent implements RamVisitor<ScannedBlock> {
     }
     return again;
   }
+}
+
+const ZERO = RAM_SAVE_FLAG_ZERO | RAM_SAVE_FLAG_CONTINUE;
+const PAGE = RAM_SAVE_FLAG_PAGE | RAM_SAVE_FLAG_CONTINUE;
+
+/**
+ * Counts the records of `block` that are whole and say CONTINUE: pages, and zero pages with fill byte 0. Returns the
+ * bytes of what stands in front of the first other one. Of each page but its word nothing is looked at.
+ */
+function countRun({ counts, usedLength }: ScannedBlock, bytes: Uint8Array, pageSize: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const last = bytes.length - 9;
+  let at = 0;
+  while (at <= last) {
+    const low = view.getUint32(at + 4);
+    const flags = low & (pageSize - 1);
+    if (view.getUint32(at) * 0x1_0000_0000 + (low - flags) >= usedLength) break;
+    if (flags === PAGE && at + 8 + pageSize <= bytes.length) {
+      counts.normal++;
+      at += 8 + pageSize;
+    } else if (flags === ZERO && bytes[at + 8] === 0) {
+      counts.zero++;
+      at += 9;
+    } else break;
+  }
+  return at;
 }
 
 /** Room for the old page, the new one, and what was on the wire. */

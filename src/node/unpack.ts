@@ -93,7 +93,16 @@ class Peeked implements AsyncSource {
   }
 
   read(): PromiseLike<Uint8Array | null> | Uint8Array | null {
-    if (this.#held.length === 0) return this.#source.read();
+    return this.#take() ?? this.#source.read();
+  }
+
+  borrow(): PromiseLike<Uint8Array | null> | Uint8Array | null {
+    return this.#source.borrow === undefined ? this.read() : (this.#take() ?? this.#source.borrow());
+  }
+
+  /** What was looked at and not passed on yet. */
+  #take(): Uint8Array | null {
+    if (this.#held.length === 0) return null;
     const chunk = this.#held;
     this.#held = chunk.subarray(chunk.length);
     return chunk;
