@@ -19,9 +19,17 @@ function given(memory: WebAssembly.Memory, { plain, shared }: KernelModules): We
   return isSharedBuffer(memory.buffer) ? shared : plain;
 }
 
+/** The binaries as bytes: to decode one takes longer than to compile it, and every save and load needs kernels. */
+const decoded = new WeakMap<EmbeddedKernels, Uint8Array<ArrayBuffer>>();
+
 function source(kernels: EmbeddedKernels): WebAssembly.Module | Uint8Array<ArrayBuffer> {
   if (typeof kernels.source !== "string") return kernels.source;
-  return Uint8Array.from(atob(kernels.source), (character) => character.charCodeAt(0));
+  let binary = decoded.get(kernels);
+  if (binary === undefined) {
+    binary = Uint8Array.from(atob(kernels.source), (character) => character.charCodeAt(0));
+    decoded.set(kernels, binary);
+  }
+  return binary;
 }
 
 /**
