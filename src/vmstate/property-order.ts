@@ -4,7 +4,7 @@ import type { Properties } from "./access.js";
  * Reading many properties of an object at once. A property whose name is known only at run time costs 10 to 20 ns, as
  * the engine searches the object's shape for it; Object.keys and Object.values take 5 ns for one, as the shape has them
  * in order. So that order is remembered, one a description, and the names are compared with those of last time. (A
- * for-in loop is as fast, but only until it has met one object that the engine keeps in another way.)
+ * for-in loop was as fast in one benchmark and half as fast in another, for reasons not found.)
  */
 
 /** Objects with many more properties than the description are better asked for each one. */
