@@ -8,7 +8,7 @@ import { Workbench } from "./kit.mjs";
 import { allRows } from "./suites.mjs";
 
 /** Rows of a second or two; whole guests of gigabytes are for who measures. */
-const CHECKED = /^(bitmap|builds|compare|hash|ram|workers|xbzrle|zero)\//;
+const CHECKED = /^(bitmap|builds|compare|hash|ram|twins|workers|xbzrle|zero)\//;
 /** A ratio must reach this share of its floor. */
 const SHARE = 0.5;
 /** What is tried one after the other: a hiccup of the machine is gone by the next. */

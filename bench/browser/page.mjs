@@ -13,12 +13,13 @@ import * as compare from "../suites/compare.mjs";
 import * as devices from "../suites/devices.mjs";
 import * as hash from "../suites/hash.mjs";
 import * as ram from "../suites/ram.mjs";
+import * as twins from "../suites/twins.mjs";
 import * as xbzrle from "../suites/xbzrle.mjs";
 import * as zero from "../suites/zero.mjs";
 
 globalThis.Benchmark = Benchmark;
 
-const SUITES = [bitmap, compare, devices, hash, ram, xbzrle, zero];
+const SUITES = [bitmap, compare, devices, hash, ram, twins, xbzrle, zero];
 
 /** Called from outside with the options of the command. */
 globalThis.runSuites = async (options) => {

@@ -1,7 +1,7 @@
 // The TypeScript twins, called as users do, against plain JavaScript that was written for speed alone (bench/plain/):
 // it checks no argument and knows no shared memory, and some of it wants aligned addresses.
 
-import { fillMixed, fillRandom, MIB, PAGE, randomNumbers, same } from "../kit.mjs";
+import { digest, fillMixed, fillRandom, MIB, PAGE, randomNumbers, same } from "../kit.mjs";
 import * as plainBitmap from "../plain/bitmap.mjs";
 import { hashPages } from "../plain/hash.mjs";
 import * as plainPages from "../plain/pages.mjs";
@@ -202,7 +202,7 @@ function hash(bench) {
     },
     (variant) => {
       variant();
-      return Buffer.from(bytes.subarray(out, out + (MIB / PAGE) * 8)).toString("hex");
+      return digest(bytes.subarray(out, out + (MIB / PAGE) * 8));
     },
   );
 }
