@@ -31,24 +31,16 @@ export interface DecodedRun {
 const ZERO = RAM_SAVE_FLAG_ZERO | RAM_SAVE_FLAG_CONTINUE;
 const PAGE = RAM_SAVE_FLAG_PAGE | RAM_SAVE_FLAG_CONTINUE;
 
-/** Bytes of pages put side by side before they go to the guest, and how few are not worth it. */
-const STAGE = 256 << 10;
-const STAGED = 32 << 10;
-/** Longer input was not just delivered by a channel and is in no cache: staging it would only be another copy. */
-const CHUNK = 1 << 20;
-
 /**
  * Places the records of a run that are whole and say CONTINUE: pages, and zero pages with fill byte 0. Stops in front of
  * the first other one. This is a loop in JavaScript because a page is moved straight from the stream to where it
- * belongs: a kernel reaches one memory only, and copying the stream there first costs more than a view for each page. Pages
- * that follow each other in a chunk are put side by side first, in the cache: records are not aligned as pages are, and
- * copies between unaligned places are slow where they go to memory (Zen 4: 0.85 of the time with both copies counted).
+ * belongs: a kernel reaches one memory only, and copying the stream there first costs more than a view for each page.
+ * Putting pages that follow each other side by side first, for larger copies to the guest, won 3 to 11 % on chunks that
+ * were in the cache and lost 5 to 13 % on others.
  */
 export class RunDecoder {
   readonly #pageSize: number;
   readonly #access: SegmentAccess;
-  readonly #stagePages: number;
-  #stage: Uint8Array | null = null;
   /** Most zero pages looked at in one go. */
   readonly #most: number;
   readonly #done: DecodedRun = { bytes: 0, zeroPages: 0, normalPages: 0 };
@@ -56,7 +48,6 @@ export class RunDecoder {
   constructor(pageSize: number, access: SegmentAccess) {
     this.#pageSize = pageSize;
     this.#access = access;
-    this.#stagePages = Math.max(1, STAGE / pageSize);
     this.#most = zeroRunPages(pageSize);
   }
 
@@ -90,12 +81,11 @@ export class RunDecoder {
       }
       let placed: number;
       if (flags === PAGE) {
-        const most = Math.min(this.#stagePages, (Math.min(end, usedLength) - offset) / size);
-        placed = pageRun(input, at, most, size);
-        if (placed === 0) break;
-        this.#place(bytes, offset - start, input, at, placed);
-        at += (8 + size) * placed;
-        done.normalPages += placed;
+        if (input.length - at < 8 + size) break;
+        bytes.set(input.subarray(at + 8, at + 8 + size), offset - start);
+        at += 8 + size;
+        placed = 1;
+        done.normalPages++;
       } else if (flags === ZERO) {
         const most = Math.min(this.#most, (Math.min(end, usedLength) - offset) / size);
         placed = zeroRun(input, at, most, size);
@@ -116,18 +106,6 @@ export class RunDecoder {
     return done;
   }
 
-  /** Move the pages of `count` records at `from` of the input to where they belong. */
-  #place(bytes: Uint8Array, at: number, input: Uint8Array, from: number, count: number): void {
-    const size = this.#pageSize;
-    const staged = count * size >= STAGED && input.length <= CHUNK;
-    const target = staged ? (this.#stage ??= new Uint8Array(this.#stagePages * size)) : bytes;
-    let to = staged ? 0 : at;
-    for (let i = 0, record = from + 8; i < count; i++, record += 8 + size, to += size) {
-      target.set(input.subarray(record, record + size), to);
-    }
-    if (staged) bytes.set(count === this.#stagePages ? target : target.subarray(0, count * size), at);
-  }
-
   /** Zero pages that are zero stay untouched: no memory is committed for them. */
   #clear(segment: MemorySegment, bytes: Uint8Array, at: number, count: number): void {
     const size = this.#pageSize;
@@ -142,18 +120,6 @@ export class RunDecoder {
 /** Pages whose content is looked at in one go: as many as a mask has bits, of large pages fewer. */
 export function zeroRunPages(pageSize: number): number {
   return Math.max(1, Math.min(MASK_PAGES, (128 << 10) / pageSize));
-}
-
-/** How many page records with ascending offsets stand whole at `at`, at most `most`. */
-function pageRun(input: Uint8Array, at: number, most: number, size: number): number {
-  const whole = Math.min(most, Math.floor((input.length - at) / (8 + size)));
-  const high = word(input, at);
-  let low = word(input, at + 4);
-  let count = 0;
-  for (let record = at; count < whole; record += 8 + size, low += size, count++) {
-    if (word(input, record + 4) !== low || word(input, record) !== high) break;
-  }
-  return count;
 }
 
 /** How many zero records with fill byte 0 and ascending offsets stand at `at`, at most `most`. */
