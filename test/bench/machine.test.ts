@@ -43,6 +43,9 @@ describe("benchmarkMachine", () => {
       "Measure toy: what was loaded is saved differently: byte 100 differs",
     );
     await expect(benchmarkMachine({ ...forgets, reproducible: false })).resolves.toMatchObject({ name: "toy" });
+    const buffer = Buffer.alloc(4096);
+    const inPlace = { name: "toy", save: () => (buffer.set(ram), buffer), load: () => ram.fill(ram[0] + 1), ...brief };
+    await expect(benchmarkMachine(inPlace)).rejects.toThrow("byte 0 differs");
     let length = 8;
     const grows = { name: "toy", save: () => new Uint8Array(length++), load: () => 0, ...brief };
     await expect(benchmarkMachine(grows)).rejects.toThrow("9 bytes instead of 8");
