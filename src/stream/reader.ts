@@ -279,6 +279,13 @@ export class Reader {
     return done;
   }
 
+  /** Copy the next `n` bytes to `target` from `at` on. */
+  copy(n: number, target: Uint8Array, at: number): void {
+    this.#check(n);
+    target.set(this.#chunk.subarray(this.#pos, this.#pos + n), at);
+    this.#pos += n;
+  }
+
   #check(n: number): void {
     if (this.#chunk.length - this.#pos < n) throw new RangeError(`Read ${n} bytes: they have not arrived`);
   }

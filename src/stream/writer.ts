@@ -139,6 +139,20 @@ export class Writer {
     return true;
   }
 
+  /**
+   * Let `save` put `size` bytes from `at` on for `object`. If it returns false, or throws, nothing was written.
+   */
+  encode<T>(
+    size: number,
+    code: { save(object: T, view: DataView, bytes: Uint8Array, at: number): boolean },
+    object: T,
+  ): boolean {
+    this.#room(size);
+    if (!code.save(object, this.#view, this.#segment, this.#pos)) return false;
+    this.#pos += size;
+    return true;
+  }
+
   /** A copy of `bytes`. */
   bytes(bytes: Uint8Array): void {
     if (bytes.length > SEGMENT >> 1) {

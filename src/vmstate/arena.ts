@@ -35,14 +35,15 @@ export class Span {
 
 /** Room for the arrays of one section; what does not fit is for its user to put elsewhere. */
 export class Arena {
-  readonly #u8 = new Uint8Array(SIZE);
+  readonly bytes = new Uint8Array(SIZE);
+  readonly view = new DataView(this.bytes.buffer);
   readonly #lists: readonly (Words | BigWords)[];
   #used = 0;
 
   constructor() {
-    const { buffer } = this.#u8;
+    const { buffer } = this.bytes;
     const lists: (Words | BigWords)[] = [];
-    lists[U8] = this.#u8;
+    lists[U8] = this.bytes;
     lists[I8] = new Int8Array(buffer);
     lists[U16] = new Uint16Array(buffer);
     lists[I16] = new Int16Array(buffer);
@@ -63,6 +64,15 @@ export class Arena {
     const span = new Span(kind, list, this.#used / size, n);
     this.#used = end;
     return span;
+  }
+
+  /** Room for `size` bytes: where in {@link bytes} they begin, or -1. */
+  reserve(size: number): number {
+    const at = this.#used;
+    const end = at + ((size + 7) & ~7);
+    if (end > SIZE) return -1;
+    this.#used = end;
+    return at;
   }
 
   /** Forget all spans. */

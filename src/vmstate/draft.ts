@@ -1,9 +1,12 @@
 import { StateError } from "../errors.js";
+import { QEMU_VM_SUBSECTION } from "../stream/constants.js";
+import { Reader } from "../stream/reader.js";
 import { atField, runHook, wrapHookError, type Properties } from "./access.js";
 import { giveBack, takeArena, type Arena, type Span } from "./arena.js";
 import { commitLayer, commitProperty, rollBack, type Undo } from "./commit.js";
 import { draftState } from "./draft-state.js";
 import { ABSENT, DRAFT, Part, draftBehind, partOf } from "./part.js";
+import type { Plain } from "./plain.js";
 import { layoutOf, type Layout } from "./plan.js";
 import type { AnyField, AnyVMState, Hooks } from "./types.js";
 
@@ -21,13 +24,28 @@ const PLAIN = new WeakSet();
 /** The values of one pass over one description. */
 export class Layer {
   readonly layout: Layout;
-  /** A slot each: {@link ABSENT}, a scalar, or a {@link Part} for everything else. */
-  readonly values: unknown[];
+  #values: unknown[] | null = null;
 
   constructor(layout: Layout) {
     this.layout = layout;
-    this.values = layout.absent.slice();
   }
+
+  /** A slot each: {@link ABSENT}, a scalar, or a {@link Part} for everything else. */
+  get values(): unknown[] {
+    return (this.#values ??= this.layout.absent.slice());
+  }
+}
+
+/** A plain state (plain.ts) whose bytes are all there and in order. */
+interface PlainPart {
+  readonly plain: Plain;
+  readonly state: AnyVMState;
+  readonly draft: Draft;
+  readonly version: number;
+  /** Of the bytes in the stream. */
+  readonly offset: number;
+  /** Of the bytes in the arena. */
+  readonly at: number;
 }
 
 /** The drafts of one section, and what they share. */
@@ -38,6 +56,8 @@ export class DraftRun {
   readonly #drafts = new Map<object, Draft>();
   #arena: Arena | null = null;
   #closed = false;
+  /** What was loaded so far, as long as all of it is plain; null once drafts hold it. */
+  #plain: PlainPart[] | null = [];
   /** Somebody's code has seen a draft, so any value may be one, or have been changed. */
   exposed = false;
 
@@ -55,6 +75,50 @@ export class DraftRun {
     return this.#arena.take(kind, n);
   }
 
+  /** Keep the bytes of a plain state in place of its values. False, having done nothing, where that is not enough. */
+  keep(reader: Reader, plain: Plain, state: AnyVMState, draft: Draft, version: number): boolean {
+    if (this.#plain === null || !reader.has(plain.size) || mayHaveSubsection(reader, plain)) return false;
+    if (!isFit(plain, draft.device)) return false;
+    const arena = (this.#arena ??= takeArena());
+    const at = arena.reserve(plain.room);
+    if (at < 0) return false;
+    this.#plain.push({ plain, state, draft, version, offset: reader.offset, at });
+    reader.copy(plain.size, arena.bytes, at);
+    return true;
+  }
+
+  /** Values are wanted: hand over the bytes of all plain states, which are to be decoded after all, in this order. */
+  takePlain(decode: (reader: Reader, state: AnyVMState, draft: Draft, version: number) => void): void {
+    const parts = this.#plain ?? [];
+    this.#plain = null;
+    for (const { plain, state, draft, version, offset, at } of parts) {
+      const bytes = this.#arena?.bytes.slice(at, at + plain.size) ?? new Uint8Array(0);
+      decode(Reader.of(bytes, offset), state, draft, version);
+    }
+  }
+
+  /** False, having done nothing, if there is nothing plain, or a device is not any more what it was. */
+  #commitPlain(undo: Undo[]): boolean {
+    const parts = this.#plain ?? [];
+    if (this.#arena === null || parts.length === 0) return false;
+    const { view, bytes } = this.#arena;
+    try {
+      for (const { plain, draft, at } of parts) {
+        const kept = plain.keep(draft.device);
+        if (kept === null || kept.includes(undefined)) throw new TypeError("Commit a plain state: it is not plain");
+        plain.swap(kept, view, bytes, at);
+        undo.push(() => plain.undo(kept, view, bytes, at));
+        plain.store(kept, view, at);
+      }
+      return true;
+    } catch {
+      // The long way tells what is wrong, if it is.
+      rollBack(undo);
+      undo.length = 0;
+      return false;
+    }
+  }
+
   /** True once nothing that is assigned to a draft would reach the device any more. */
   get closed(): boolean {
     return this.#closed;
@@ -69,12 +133,18 @@ export class DraftRun {
   /**
    * Write the draft to the device, then run the `loaded` hooks. If anything throws, every value is put back.
    * Yields the promises of hooks.
+   *
+   * @param settle calls {@link takePlain}
    */
-  *apply(root: Draft): Generator<PromiseLike<unknown>, void, void> {
+  *apply(root: Draft, settle: () => void): Generator<PromiseLike<unknown>, void, void> {
     const undo: Undo[] = [];
-    this.#closed = true;
     try {
-      root.commit(undo);
+      if (!this.#commitPlain(undo)) {
+        settle();
+        this.#closed = true;
+        root.commit(undo);
+      }
+      this.#closed = true;
       for (const { hook, device, version, name } of this.#loaded) {
         yield* runHook(() => hook(device as never, version), `Run the loaded hook of "${name}"`);
       }
@@ -289,6 +359,30 @@ export class Draft {
       throw error;
     }
   }
+}
+
+function isFit(plain: Plain, device: object): boolean {
+  try {
+    return plain.keep(device) !== null;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * True if a subsection may begin where a nested struct ends, which is for {@link loadSubsections} to decide. A byte
+ * alone does not make one: what follows must have the beginning of its name.
+ */
+function mayHaveSubsection(reader: Reader, { ends }: Plain): boolean {
+  for (const { at, wireName } of ends) {
+    if (!reader.has(at + 1)) return true;
+    if (reader.peekU8(at) !== QEMU_VM_SUBSECTION) continue;
+    if (!reader.has(at + 2)) return true;
+    const length = reader.peekU8(at + 1);
+    if (length <= wireName.length) continue;
+    if (!reader.has(at + 2 + length) || wireName.every((byte, i) => reader.peekU8(at + 2 + i) === byte)) return true;
+  }
+  return false;
 }
 
 function inSubsections(state: AnyVMState, name: string): { layout: Layout; slot: number } | null {

@@ -1,7 +1,8 @@
 import { SectionError, StateError, addContext } from "../errors.js";
 import { DEFAULT_LIMITS, type Limits } from "../limits.js";
 import { QEMU_VM_SUBSECTION } from "../stream/constants.js";
-import { hasMore, type Decode } from "../stream/drive.js";
+import { decodeSync, hasMore, type Decode } from "../stream/drive.js";
+import type { SyncSource } from "../stream/io.js";
 import type { Reader } from "../stream/reader.js";
 import { atField, runHook, wrapHookError } from "./access.js";
 import { DraftRun, type Draft, type Layer } from "./draft.js";
@@ -12,16 +13,16 @@ import type { AnyField, AnyVMState } from "./types.js";
 /** State that was decoded and checked, and has not touched the device. */
 export class LoadedState {
   readonly #root: Draft;
-  readonly #run: DraftRun;
+  readonly #run: LoadRun;
 
-  constructor(root: Draft, run: DraftRun) {
+  constructor(root: Draft, run: LoadRun) {
     this.#root = root;
     this.#run = run;
   }
 
   /** Write it to the device and run the `loaded` hooks: all of it, or (when something throws) nothing. */
   commit(): Decode<void> {
-    return this.#run.apply(this.#root);
+    return this.#run.drafts.apply(this.#root, () => settle(this.#run));
   }
 }
 
@@ -41,9 +42,10 @@ export function* loadVMState(
 ): Decode<LoadedState> {
   const drafts = new DraftRun();
   const root = drafts.of(device, state);
-  const rest = loadState({ reader, limits, drafts, nested: loadState }, state, root, version);
+  const run: LoadRun = { reader, limits, drafts, nested: loadState };
+  const rest = loadState(run, state, root, version);
   if (rest !== null) yield* rest;
-  return new LoadedState(root, drafts);
+  return new LoadedState(root, run);
 }
 
 /**
@@ -53,9 +55,14 @@ export function* loadVMState(
 function loadState(run: LoadRun, state: AnyVMState, draft: Draft, version: number): Rest {
   checkVersion(state, version, run.reader.offset);
   const layout = layoutOf(state);
-  draft.open(layout);
   const part: StatePart = { run, layout, draft, version };
-  const { preLoad } = state.hooks;
+  const { preLoad, postLoad } = state.hooks;
+  if (preLoad === null && postLoad === null) {
+    const plain = layout.plain(version);
+    if (plain !== null && run.drafts.keep(run.reader, plain, state, draft, version)) return finish(part);
+  }
+  settle(run);
+  draft.open(layout);
   if (preLoad !== null)
     return proceed(
       part,
@@ -69,6 +76,22 @@ function loadState(run: LoadRun, state: AnyVMState, draft: Draft, version: numbe
   }
   return finish(part);
 }
+
+/** Decode what was kept as bytes so far. That it can be decoded is known, so nothing is waited for. */
+function settle(run: LoadRun): void {
+  run.drafts.takePlain((reader, state, draft, version) => {
+    const layout = layoutOf(state);
+    const part: StatePart = { run: { ...run, reader }, layout, draft, version };
+    draft.open(layout);
+    for (const step of layout.steps(version)) {
+      const rest = loadStep(part, step);
+      if (rest !== null) decodeSync(rest, reader, NOTHING);
+    }
+  });
+}
+
+/** A source that has ended. */
+const NOTHING: SyncSource = { read: () => null };
 
 /** One description as it is loaded into one draft. */
 interface StatePart {

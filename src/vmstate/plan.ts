@@ -2,6 +2,7 @@ import { OTHER } from "../stream/integers.js";
 import { encodeName } from "../stream/names.js";
 import { integerKind } from "./codecs.js";
 import { ABSENT } from "./part.js";
+import { plainOf, type Plain } from "./plain.js";
 import { PropertyOrder } from "./property-order.js";
 import type { AnyField, AnyVMState, Codec } from "./types.js";
 
@@ -62,6 +63,8 @@ export interface Layout {
   readonly lenses: ReadonlyMap<string, number>;
   /** The steps of a load or save at `version`. */
   steps(version: number): readonly Step[];
+  /** The code for all of the fields at `version`, where they are plain. */
+  plain(version: number): Plain | null;
 }
 
 const layouts = new WeakMap<AnyVMState, Layout>();
@@ -93,6 +96,7 @@ function makeLayout(state: AnyVMState): Layout {
     return slot;
   });
   const plans = new Map<number, readonly Step[]>();
+  const plains = new Map<number, Plain | null>();
   return {
     state,
     wireName: encodeName(state.name),
@@ -108,6 +112,11 @@ function makeLayout(state: AnyVMState): Layout {
       let plan = plans.get(version);
       if (plan === undefined) plans.set(version, (plan = compile(state, version, slots, properties)));
       return plan;
+    },
+    plain(version) {
+      let plain = plains.get(version);
+      if (plain === undefined) plains.set(version, (plain = plainOf(state, version)));
+      return plain;
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Writer } from "../stream/writer.js";
 import { arrayOf, atField, bytesOf, countOf, objectOf, valueOf, wrapHookError, type Properties } from "./access.js";
 import { bitmapWords } from "./bitmap.js";
 import { integerKind } from "./codecs.js";
+import type { Plain } from "./plain.js";
 import { layoutOf, type Layout, type Run } from "./plan.js";
 import type { AnyField, AnyVMState } from "./types.js";
 import type { JsonWriter } from "./vmdesc.js";
@@ -76,15 +77,26 @@ function saveDescribed(run: SaveRun, state: AnyVMState, device: object, version:
   json.endArray();
 }
 
-/** All fields, adjacent scalars a run at a time. */
+/** All fields: by the code for them, else adjacent scalars a run at a time. */
 function saveSteps(run: SaveRun, state: AnyVMState, device: object, version: number): void {
   const layout = layoutOf(state);
+  const plain = layout.plain(version);
+  if (plain !== null && savePlain(run.writer, plain, device)) return;
   const steps = layout.steps(version);
   const values = new Array<unknown>(layout.size);
   const read = layout.quiet && steps.length > 0 && readProperties(layout, device, values);
   for (const step of steps) {
     if (step.field === null) saveRun(run.writer, step, device, values, read);
     else saveOne(run, step.field, device, version, null, step.field.name);
+  }
+}
+
+/** False if the code does not fit the device, or a value the field: the long way tells which. */
+function savePlain(writer: Writer, plain: Plain, device: object): boolean {
+  try {
+    return writer.encode(plain.size, plain, device);
+  } catch {
+    return false;
   }
 }
 
