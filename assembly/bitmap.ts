@@ -1,5 +1,6 @@
-// Dirty bitmaps. Little-endian bit order whatever the guest: bit p is bit p % 8 of byte p / 8. No load or store
-// touches a byte outside those that hold the bits asked for.
+// Dirty bitmaps. Little-endian bit order whatever the guest: bit p is bit p % 8 of byte p / 8. No store
+// touches a byte outside those that hold the bits asked for, and no load does, but for `bitmapRuns`: it also reads the
+// 8 bytes before each block of 128, so from the multiple of 64 bits at or before the first bit on, inside the bitmap.
 //
 // In the shared build, sources that another thread may be setting bits in are taken by atomic exchange, so that
 // a mark set between read and clear is not lost.
@@ -92,7 +93,8 @@ export function bitmapNextClear(bitmap: usize, from: u32, end: u32): u32 {
  * Runs of set bits in [from, end), in order, as pairs of u32 (first bit, bit behind the last) at `out`; at most
  * `capacity` pairs. Returns the number of pairs. Room that is not used may be written to.
  *
- * A run is open whenever the number of edges written is odd.
+ * A run is open whenever the number of edges written is odd. Words are read more than once and must be the same each
+ * time, so nobody may write to the bitmap meanwhile.
  */
 export function bitmapRuns(bitmap: usize, from: u32, end: u32, out: usize, capacity: u32): u32 {
   if (from >= end || capacity == 0) return 0;
@@ -337,13 +339,4 @@ export function setBits(bitmap: usize, first: u32, mask: u32): void {
 function setByte(p: usize, bits: u8): void {
   if (ASC_FEATURE_THREADS) atomic.or<u8>(p, bits);
   else store<u8>(p, load<u8>(p) | bits);
-}
-
-/** The `count` (at most 8) bits from bit `first` on. Reads only the bytes that hold them. */
-export function peekBits(bitmap: usize, first: u32, count: u32): u32 {
-  const p = bitmap + (first >>> 3);
-  const shift = first & 7;
-  let bits = <u32>load<u8>(p);
-  if (shift + count > 8) bits |= <u32>load<u8>(p, 1) << 8;
-  return (bits >>> shift) & ((1 << count) - 1);
 }

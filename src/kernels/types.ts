@@ -69,6 +69,8 @@ export interface Kernels {
    * Writes the runs of set bits in [from, end), ascending, as pairs of little-endian u32 (first bit, bit behind the
    * last) at `out`, `capacity` pairs at most; room behind the last pair may have been written to as well. Returns the
    * number of pairs; when all were used, go on from the end of the last run.
+   *
+   * The bitmap must be quiet meanwhile: bits are read more than once, and runs are wrong when they change in between.
    */
   bitmapRuns(bitmap: number, from: number, end: number, out: number, capacity: number): number;
 
