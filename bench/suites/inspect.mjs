@@ -66,7 +66,7 @@ export function rows(bench) {
     unit: "s",
     better: "lower",
     rounds: 7,
-    // The issue asks for a file of 2 GiB; those of zeros are a few MiB, and starting up is all there is.
+    // A file of random pages is 2 GiB long; one of zeros is a few MiB, and starting up is all there is.
     ratios: [{ of: "savevm", to: "script", ...(mix === "random" ? { floor: 3, goal: 10 } : {}) }],
     measure: (options) => measure(bench, mix, options),
   }));
