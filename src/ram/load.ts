@@ -10,6 +10,7 @@ import type { RamConfig } from "./options.js";
 import { bitmapBytes, fillBits } from "./page-bitmap.js";
 import type { RamBlockEntry, RamTarget, RamVisitor } from "./page-codec.js";
 import { RunDecoder, zeroRunPages } from "./run-decoder.js";
+import { ScratchDecoder } from "./scratch-decoder.js";
 import type { RamStats } from "./stats.js";
 
 /** A block while it is being loaded. */
@@ -36,6 +37,7 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
   #arena: { arena: Arena; encoded: number; page: number } | null = null;
   #advised = false;
   #inPostcopy = false;
+  readonly #scratchDecoder: ScratchDecoder;
   readonly #decoder: RunDecoder;
 
   constructor(list: RAMBlockList, config: RamConfig, stats: RamStats) {
@@ -44,6 +46,7 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
     this.#stats = stats;
     this.#bindings = new KernelBindings(config.kernels);
     this.#assembler = new HostPageAssembler(config.pageSize, (...page) => this.#placeHostPage(...page));
+    this.#scratchDecoder = new ScratchDecoder(config.pageSize, this.#bindings);
     this.#decoder = new RunDecoder(config.pageSize, {
       bytes: (segment) => this.#bytes(segment),
       zeroMask: (segment, at, count) => this.#zeroMask(segment, at, count),
@@ -122,7 +125,8 @@ export class RamLoad implements RamVisitor<LoadedBlock> {
 
   onRun(loaded: LoadedBlock, bytes: Uint8Array): number {
     if (this.#inPostcopy) return 0;
-    const done = this.#decoder.decode(loaded, bytes);
+    let done = this.#scratchDecoder.decode(loaded, bytes);
+    if (done.bytes === 0) done = this.#decoder.decode(loaded, bytes);
     this.#stats.zeroPages += done.zeroPages;
     this.#stats.normalPages += done.normalPages;
     return done.bytes;

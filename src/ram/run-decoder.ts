@@ -34,7 +34,8 @@ const PAGE = RAM_SAVE_FLAG_PAGE | RAM_SAVE_FLAG_CONTINUE;
 /**
  * Places the records of a run that are whole and say CONTINUE: pages, and zero pages with fill byte 0. Stops in front of
  * the first other one. This is a loop in JavaScript because a page is moved straight from the stream to where it
- * belongs: a kernel reaches one memory only, and copying the stream there first costs more than a view for each page.
+ * belongs: a kernel reaches one memory only, and copying what is in no cache there first costs more than a view for each
+ * page. See {@link ScratchDecoder} for what is.
  * Putting pages that follow each other side by side first, for larger copies to the guest, won 3 to 11 % on chunks that
  * were in the cache and lost 5 to 13 % on others.
  */
