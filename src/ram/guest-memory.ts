@@ -9,7 +9,8 @@ export interface LinearMemory {
   readonly length: number;
   /**
    * Bytes of the same memory that belong to us: with them whole runs of pages are encoded and decoded in place. Such
-   * a memory must not grow while a save is under way. 64 KiB and more are worth having.
+   * a memory must not grow while a save is under way, nor these bytes be used: that is, until the save has resolved or
+   * rejected, which it does only when the sink is done with them. 64 KiB and more are worth having.
    */
   readonly scratch?: { readonly offset: number; readonly length: number } | undefined;
 }

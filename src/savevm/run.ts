@@ -1,5 +1,5 @@
 import type { StateRegistry } from "../registry/registry.js";
-import { decodeAsync, decodeSync, encodeAsync, encodeSync, type DriveOptions } from "../stream/drive.js";
+import { decodeAsync, decodeSync, encodeSync, encodeWhole, type DriveOptions, type Encode } from "../stream/drive.js";
 import type { SyncSink } from "../stream/io.js";
 import { Reader } from "../stream/reader.js";
 import { toSink, type Writable } from "../stream/sink.js";
@@ -17,21 +17,20 @@ export function saveStateSync(registry: StateRegistry, sink: SyncSink, options: 
   encodeSync(new SaveSession(registry, options).saveState(writer), writer, sink);
 }
 
-/** Save a stopped machine; the output is closed at the end, or aborted when the save fails. */
+/**
+ * Save a stopped machine; the output is closed at the end, or aborted when the save fails. A failure is reported when
+ * the output reads nothing of the machine any more.
+ */
 export async function saveStateAsync(
   registry: StateRegistry,
   output: Writable,
   options: SaveOptions & DriveOptions,
 ): Promise<void> {
   const writer = new Writer();
-  const sink = toSink(output);
-  try {
-    await encodeAsync(new SaveSession(registry, options).saveState(writer), writer, sink, options);
-  } catch (error) {
-    letGo(sink.abort?.(error));
-    throw error;
-  }
-  await sink.close?.();
+  const encode = (function* (): Encode<void> {
+    yield* new SaveSession(registry, options).saveState(writer);
+  })();
+  await encodeWhole(encode, writer, toSink(output), options);
 }
 
 /** Load a machine from bytes at hand. @throws TypeError if a hook returned a promise */

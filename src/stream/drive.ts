@@ -154,14 +154,59 @@ export function encodeSync<T>(encode: Encode<T>, writer: Writer, sink: SyncSink)
 
 /**
  * Run `encode`, awaiting the sink at every yield and at the end: all of it, or if the sink queues what it was handed
- * at the yield before. The sink is neither closed nor aborted.
+ * at the yield before. The sink is neither closed nor aborted. After a failure it may still read memory that it was
+ * handed by reference, until its writes have settled or it has been aborted; {@link encodeWhole} waits for that.
  * @throws what the sink throws, after `encode` has seen it; the signal's reason
  */
-export async function encodeAsync<T>(
+export function encodeAsync<T>(
   encode: Encode<T>,
   writer: Writer,
   sink: AsyncSink | SyncSink,
-  { signal }: DriveOptions = {},
+  options: DriveOptions = {},
+): Promise<T> {
+  return encodeHolding(encode, writer, sink, options, []);
+}
+
+/**
+ * As {@link encodeAsync}, and the sink is closed at the end. If the run fails the sink is aborted, and by the time this
+ * rejects it reads nothing any more that it was handed: its writes have settled, or what its `abort` returned has.
+ */
+export async function encodeWhole<T>(
+  encode: Encode<T>,
+  writer: Writer,
+  sink: AsyncSink,
+  options: DriveOptions = {},
+): Promise<T> {
+  const held: PromiseLike<void>[] = [];
+  let result: T;
+  try {
+    result = await encodeHolding(encode, writer, sink, options, held);
+  } catch (error) {
+    const aborted = abandon(sink, error);
+    const settled = Promise.allSettled(held);
+    await (aborted === undefined ? settled : Promise.race([settled, aborted]));
+    throw error;
+  }
+  await sink.close?.();
+  return result;
+}
+
+/** Aborts a sink. That this fails, too, tells nobody anything: the failure that led here is the one to report. */
+function abandon(sink: AsyncSink, reason: unknown): PromiseLike<void> | undefined {
+  try {
+    return sink.abort?.(reason)?.then(undefined, () => undefined);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param held when this rejects, the writes that may not have settled */
+async function encodeHolding<T>(
+  encode: Encode<T>,
+  writer: Writer,
+  sink: AsyncSink | SyncSink,
+  { signal }: DriveOptions,
+  held: PromiseLike<void>[],
 ): Promise<T> {
   signal?.throwIfAborted();
   const abort = abortable(signal);
@@ -174,13 +219,20 @@ export async function encodeAsync<T>(
       try {
         const before = underWay;
         underWay = [];
+        held.push(...before);
         for (const chunk of writer.take()) {
           const written = sink.write(chunk);
           if (!isPromise(written)) continue;
-          if (queues) underWay.push(heard(written));
-          else await abort.race(written);
+          if (queues) {
+            underWay.push(heard(written));
+            continue;
+          }
+          held.push(written);
+          await abort.race(written);
+          held.pop();
         }
         for (const written of before) await abort.race(written);
+        held.length -= before.length;
         if (step.done) for (const written of underWay) await abort.race(written);
         if (!step.done && step.value !== undefined) await abort.race(step.value);
         signal?.throwIfAborted();
@@ -194,6 +246,7 @@ export async function encodeAsync<T>(
       step = failure === null ? encode.next() : encode.throw(failure.error);
     }
   } finally {
+    held.push(...underWay);
     abort.release();
   }
 }

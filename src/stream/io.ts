@@ -32,6 +32,9 @@ export interface AsyncSink {
   readonly queues?: boolean | undefined;
   /** All has been written. */
   close?(): PromiseLike<void> | void;
-  /** Writing failed or was given up. */
+  /**
+   * Writing failed or was given up. A save that fails rejects when all promises of `write` have settled, or what this
+   * returns has, whichever is first: by then no chunk may be read any more. Have it settle writes that are stuck.
+   */
   abort?(reason: unknown): PromiseLike<void> | void;
 }

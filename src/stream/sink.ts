@@ -34,17 +34,24 @@ export class BytesSink implements SyncSink {
 export function toSink(output: Writable): AsyncSink {
   if (!("getWriter" in output)) return output;
   const writer = output.getWriter();
+  let giveUp: (reason: unknown) => void = () => undefined;
   return {
-    async write(chunk) {
-      await guarded(async () => {
-        await writer.ready;
-        await writer.write(new Uint8Array(chunk));
+    write(chunk) {
+      return new Promise((resolve, reject) => {
+        giveUp = reject;
+        const written = guarded(async () => {
+          await writer.ready;
+          await writer.write(new Uint8Array(chunk));
+        });
+        written.then(resolve, reject);
       });
     },
     async close() {
       await guarded(() => writer.close()).finally(() => writer.releaseLock());
     },
     async abort(reason) {
+      // The stream may be stuck for long, with a copy: nobody has to wait for that.
+      giveUp(reason);
       await writer.abort(reason).finally(() => writer.releaseLock());
     },
   };

@@ -6,6 +6,7 @@ import { SaveVM } from "../../src/snapshot/save-vm.js";
 import { decodeAsync, encodeAsync, readInto, type Decode, type Encode } from "../../src/stream/drive.js";
 import type { AsyncSink, AsyncSource } from "../../src/stream/io.js";
 import { Reader } from "../../src/stream/reader.js";
+import { toSink } from "../../src/stream/sink.js";
 import { concat, Writer } from "../../src/stream/writer.js";
 
 /** Keeps chunks by reference and looks at them only when it settles their writes, one at each turn of the loop. */
@@ -93,6 +94,65 @@ describe("RAM, a sink that queues", () => {
     const sink = lateSink();
     await machine.save(sink);
     expect(Buffer.from(concat(sink.chunks)).equals(machine.saveSync())).toBe(true);
+  });
+});
+
+describe("a save that fails while writes are on their way", () => {
+  const LENGTH = 256 * 4096;
+  const SCRATCH = 64 << 10;
+
+  /** A machine whose pages are written from its own memory, and the save of it, given up while `stop` writes are pending. */
+  async function givenUp(sink: AsyncSink, pending: ReadonlySet<unknown>, stop = 1): Promise<unknown> {
+    const memory = new WebAssembly.Memory({ initial: (LENGTH + SCRATCH) / 65536 });
+    new Uint8Array(memory.buffer, 0, LENGTH).fill(7);
+    const machine = new SaveVM({ machine: "toy" });
+    machine.addRam("ram", { memory, offset: 0, length: LENGTH, scratch: { offset: LENGTH, length: SCRATCH } });
+    const controller = new AbortController();
+    const saved = machine.save(sink, { signal: controller.signal });
+    const error = saved.catch((reason: unknown) => reason);
+    while (pending.size < stop) await tick();
+    controller.abort("enough");
+    return error;
+  }
+
+  it.each([true, false])("rejects when they have settled (queues: %s)", async (queues) => {
+    const pending = new Set<Uint8Array>();
+    const sink: AsyncSink = {
+      queues,
+      async write(chunk) {
+        pending.add(chunk);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        pending.delete(chunk);
+      },
+    };
+    expect(await givenUp(sink, pending)).toBe("enough");
+    expect(pending.size).toBe(0);
+  });
+
+  it("waits no longer than the sink's abort, and reports what went wrong first", async () => {
+    const pending = new Set<Uint8Array>();
+    const write = (chunk: Uint8Array): Promise<void> => {
+      pending.add(chunk);
+      return new Promise(() => undefined);
+    };
+    const abort = async (): Promise<void> => {
+      await tick();
+      pending.clear();
+      throw new Error("cannot be given up");
+    };
+    expect(await givenUp({ queues: true, write, abort }, pending)).toBe("enough");
+    expect(pending.size).toBe(0);
+  });
+
+  it("does not wait for a WritableStream that is stuck: it has copies", async () => {
+    const pending = new Set<Uint8Array>();
+    const stuck = new WritableStream<Uint8Array>({
+      write: (chunk) => {
+        pending.add(chunk);
+        return new Promise(() => undefined);
+      },
+    });
+    expect(await givenUp(toSink(stuck), pending)).toBe("enough");
   });
 });
 
