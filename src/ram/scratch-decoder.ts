@@ -13,11 +13,14 @@ const NOTHING: DecodedRun = { bytes: 0, zeroPages: 0, normalPages: 0 };
 /**
  * Places records by the kernel, where the emulator's memory has a scratch region for us: a chunk is copied there, which
  * costs little while it is in the cache, and everything else happens in one call. Input that the region has no room for is
- * refused: it did not just arrive, and a copy of what is in no cache costs more than the kernel saves.
+ * refused: it did not just arrive, and a copy of what is in no cache costs more than the kernel saves. So is what is left
+ * of a chunk after a call: records that the kernel stops at would make it copy the rest again and again.
  */
 export class ScratchDecoder {
   readonly #pageSize: number;
   readonly #bindings: KernelBindings;
+  /** What was copied last. */
+  #copied: Uint8Array = new Uint8Array(0);
 
   constructor(pageSize: number, bindings: KernelBindings) {
     this.#pageSize = pageSize;
@@ -36,7 +39,7 @@ export class ScratchDecoder {
     const marks = scratch.offset + RESULT_ROOM;
     const records = marks + WINDOW_PAGES / 8;
     const room = scratch.offset + scratch.length - records;
-    if (room < MIN_ROOM || input.length > room) return NOTHING;
+    if (room < MIN_ROOM || input.length > room || isTail(input, this.#copied)) return NOTHING;
     const kernels = this.#bindings.for(memory);
     const first = Math.max(page - (page % WINDOW_PAGES), start / size);
     if (kernels.implementation === "js" || first % 8 !== 0) return NOTHING;
@@ -46,6 +49,7 @@ export class ScratchDecoder {
     const window = received.subarray(first / 8, Math.ceil(behind / 8));
     heap.set(window, marks);
     heap.set(input, records);
+    this.#copied = input;
     const done = kernels.decodePages({
       ram: address + (first * size - start),
       pageSize: size,
@@ -59,4 +63,10 @@ export class ScratchDecoder {
     window.set(heap.subarray(marks, marks + window.length));
     return done;
   }
+}
+
+/** Does `input` begin inside `chunk` and end where it ends? */
+function isTail(input: Uint8Array, chunk: Uint8Array): boolean {
+  const sameEnd = input.byteOffset + input.length === chunk.byteOffset + chunk.length;
+  return sameEnd && input.length < chunk.length && input.buffer === chunk.buffer;
 }
