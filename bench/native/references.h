@@ -8,18 +8,21 @@
 #include <stdint.h>
 
 // Each name is a function of the addon and in one of the .c files.
-#define REFERENCES(X)   \
-  X(bitmapCount)      \
-  X(hashPages)        \
-  X(xbzrleDecode)     \
-  X(xbzrleEncode)     \
-  X(bitmapMergeClear) \
-  X(bitmapNextSet)    \
-  X(bitmapRuns)       \
-  X(copy)             \
-  X(zeroPages)        \
-  X(changedPages)     \
-  X(encodeRam)        \
+#define REFERENCES(X)        \
+  X(hasPopcnt)               \
+  X(bitmapCount)             \
+  X(bitmapCountPopcnt)       \
+  X(hashPages)               \
+  X(xbzrleDecode)            \
+  X(xbzrleEncode)            \
+  X(bitmapMergeClear)        \
+  X(bitmapMergeClearPopcnt)  \
+  X(bitmapNextSet)           \
+  X(bitmapRuns)              \
+  X(copy)                    \
+  X(zeroPages)               \
+  X(changedPages)            \
+  X(encodeRam)               \
   X(decodeRam)
 
 #define DECLARE(name) uint32_t name(uint8_t *memory, const uint32_t *argument);

@@ -34,35 +34,40 @@ function paint(bitmap, run, gap) {
   }
 }
 
-/** All runs, by calls with room for CAPACITY; returns how many. */
-function extents(bitmapRuns, words, out) {
+/** All runs, by calls with room for CAPACITY; returns how many. `seen(runs)` is told how many a call has found. */
+function extents(bitmapRuns, words, out, seen) {
   let total = 0;
   let from = 0;
   while (true) {
     const runs = bitmapRuns(FIRST, from, BITS, out, CAPACITY);
+    seen?.(runs);
     total += runs;
     if (runs < CAPACITY) return total;
     from = words[runs * 2 - 1];
   }
 }
 
-/** How many runs a variant finds in all, and those of its last call, as one text. */
-function summary(variant, words) {
-  const total = variant();
-  const last = words.subarray(0, (total % CAPACITY) * 2);
-  return `${total} ${last.reduce((sum, word) => (Math.imul(sum, 31) + word) | 0, 0)}`;
+/** How many runs are found in all, and a digest of all of them, as one text. */
+function summary(bitmapRuns, words, out) {
+  let sum = 0;
+  const total = extents(bitmapRuns, words, out, (runs) => {
+    for (let i = 0; i < 2 * runs; i++) sum = (Math.imul(sum, 31) + words[i]) | 0;
+  });
+  return `${total} ${sum}`;
 }
 
 function extentsRow(bench, fill) {
   const { bytes, wasm, js, native } = bench.open(SECOND + 65536);
   fill(bytes.subarray(FIRST, FIRST + LENGTH));
   const words = new Uint32Array(bytes.buffer, SECOND, CAPACITY * 2);
-  const variants = {
-    wasm: () => extents((...range) => wasm.bitmapRuns(...range), words, SECOND),
-    js: () => extents((...range) => js.bitmapRuns(...range), words, SECOND),
+  const finders = {
+    wasm: (...range) => wasm.bitmapRuns(...range),
+    js: (...range) => js.bitmapRuns(...range),
   };
-  if (native) variants.native = () => extents(native.bitmapRuns, words, SECOND);
-  same("extents", ...Object.values(variants).map((variant) => summary(variant, words)));
+  if (native) finders.native = native.bitmapRuns;
+  same("extents", ...Object.values(finders).map((find) => summary(find, words, SECOND)));
+  const variants = {};
+  for (const [name, find] of Object.entries(finders)) variants[name] = () => extents(find, words, SECOND);
   return { variants };
 }
 
@@ -83,8 +88,15 @@ function countRow(bench) {
   scatter(bytes.subarray(FIRST, FIRST + LENGTH), 0.5);
   const variants = { wasm: () => wasm.bitmapCount(FIRST, 0, BITS), js: () => js.bitmapCount(FIRST, 0, BITS) };
   if (native) variants.native = () => native.bitmapCount(FIRST, BITS);
+  if (native?.hasPopcnt()) variants.nativePopcnt = () => native.bitmapCountPopcnt(FIRST, BITS);
   same("population count", ...Object.values(variants).map((variant) => variant()));
   return { variants };
+}
+
+/** Where two bitmaps first differ, in words of 32 bits; -1 if nowhere. */
+function difference(a, b) {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return i;
+  return -1;
 }
 
 /** Marks go from one bitmap to the other, which is empty then, and with the next call back. */
@@ -92,6 +104,9 @@ function syncRow(bench, density, shared) {
   const { bytes, wasm, js, native } = bench.open(SECOND + LENGTH, { shared });
   bytes.fill(0, FIRST, SECOND + LENGTH);
   scatter(bytes.subarray(FIRST, FIRST + LENGTH), density);
+  const words = (at) => new Uint32Array(bytes.buffer, at, LENGTH / 4);
+  const marks = words(FIRST).slice();
+  const none = new Uint32Array(marks.length);
   let target = SECOND;
   let source = FIRST;
   const move = (mergeClear) => {
@@ -104,7 +119,14 @@ function syncRow(bench, density, shared) {
     js: () => move((...sets) => js.bitmapMergeClear(...sets)),
   };
   if (native) variants.native = () => move(native.bitmapMergeClear);
-  same("new marks", ...Object.values(variants).map((variant) => variant()));
+  if (native?.hasPopcnt()) variants.nativePopcnt = () => move(native.bitmapMergeClearPopcnt);
+  const count = js.bitmapCount(FIRST, 0, BITS);
+  for (const [name, variant] of Object.entries(variants)) {
+    same(`new marks by ${name}`, variant(), count);
+    // What was the target is the source of the next call.
+    same(`first mark that ${name} moved wrongly`, difference(words(source), marks), -1);
+    same(`first mark that ${name} left behind`, difference(words(target), none), -1);
+  }
   return { variants };
 }
 
@@ -130,6 +152,7 @@ const SYNCS = [
 function ratios(floor, goal) {
   return [
     { of: "wasm", to: "native", floor, goal },
+    { of: "wasm", to: "nativePopcnt" },
     { of: "wasm", to: "js" },
   ];
 }
