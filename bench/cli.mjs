@@ -1,9 +1,9 @@
 // What the commands of bench/ share: options, and errors that say what to do.
 
 import { parseArgs } from "node:util";
+import { FileError, UsageError } from "./usage.mjs";
 
-/** A wrong use of a command; its message goes to the user as it is. */
-export class UsageError extends Error {}
+export { FileError, UsageError };
 
 /** The options of everything that runs rows. */
 export const RUN_USAGE = "[--only TEXT]... [--quick] [--runs N] [--rounds N] [--json FILE] [--list]";
@@ -45,13 +45,16 @@ function wholeNumber(name, text) {
   return value;
 }
 
-/** Runs a command: its number is the exit status; wrong usage is 2 with the usage line. */
+/**
+ * Runs a command: its number is the exit status. 2 is for wrong usage, with the usage line, for a file that cannot be
+ * used, with what is wrong with it, and for what should not have happened, with its stack.
+ */
 export async function run(usage, main) {
   try {
     process.exitCode = await main();
   } catch (error) {
-    const misused = error instanceof UsageError || error instanceof RangeError || error.code === "ENOENT";
-    console.error(misused ? `${error.message}\nUsage: ${usage}` : error);
+    if (error instanceof UsageError) console.error(`${error.message}\nUsage: ${usage}`);
+    else console.error(error instanceof FileError ? error.message : error);
     process.exitCode = 2;
   }
 }

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { FileError } from "./usage.mjs";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -48,21 +49,34 @@ export function writeResults(library, file, results) {
   writeFileSync(file, library.formatResults(results));
 }
 
-/** Reads results from files, and from the .json files of folders. */
+/**
+ * Reads results from files, and from the .json files of folders.
+ * @throws {FileError} that names the one that is missing or holds no results
+ */
 export function readResults(library, paths) {
-  const files = paths.flatMap((path) =>
-    statSync(path).isDirectory()
-      ? readdirSync(path)
-          .filter((name) => name.endsWith(".json"))
-          .sort()
-          .map((name) => join(path, name))
-      : [path],
-  );
-  return files.map((file) => {
+  return paths.flatMap(filesOf).map((file) => {
+    const text = readable(file, () => readFileSync(file, "utf8"));
     try {
-      return library.parseResults(readFileSync(file, "utf8"));
+      return library.parseResults(text);
     } catch (error) {
-      throw new Error(`${file}: ${error.message}`, { cause: error });
+      throw new FileError(`${file}: ${error.message}`, { cause: error });
     }
   });
+}
+
+function filesOf(path) {
+  const names = readable(path, () => (statSync(path).isDirectory() ? readdirSync(path) : undefined));
+  if (names === undefined) return [path];
+  const files = names.filter((name) => name.endsWith(".json")).sort();
+  return files.map((name) => join(path, name));
+}
+
+/** What `read` returns; its failure as a sentence. */
+function readable(path, read) {
+  try {
+    return read();
+  } catch (error) {
+    const problem = error.code === "ENOENT" ? "there is no such file or folder" : `cannot be read (${error.code})`;
+    throw new FileError(`${path}: ${problem}`, { cause: error });
+  }
 }

@@ -1,5 +1,7 @@
 // Runs the rows of suites one after the other, in Node and in browsers alike.
 
+import { UsageError } from "./usage.mjs";
+
 /** How many rounds and seconds a row takes; `rounds`, where given, goes before what the row wants. */
 export function rowOptions({ quick, rounds }, { sampleOnce }, sample) {
   return { quick, rounds: rounds ?? (quick ? 3 : undefined), warmUp: quick ? 0.1 : 0.3, sample, sampleOnce };
@@ -8,7 +10,7 @@ export function rowOptions({ quick, rounds }, { sampleOnce }, sample) {
 /** The rows whose id has one of the texts, or all. */
 export function selectRows(rows, only) {
   const unused = only.filter((text) => !rows.some(({ id }) => id.includes(text)));
-  if (unused.length > 0) throw new RangeError(`No row has "${unused.join('" or "')}" in its id; --list shows all`);
+  if (unused.length > 0) throw new UsageError(`No row has "${unused.join('" or "')}" in its id; --list shows all`);
   return rows.filter(({ id }) => only.length === 0 || only.some((text) => id.includes(text)));
 }
 
