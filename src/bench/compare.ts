@@ -6,10 +6,18 @@
  * repeated runs: from those of the figure itself, and, since a handful of runs says little, from those of all figures
  * together. A figure has moved if its change is several times what that noise would make it, and nearly every run of
  * one side lies on the same side of nearly every run of the other. It is a regression if it moved for the worse by more
- * than the threshold.
+ * than the threshold, or from where its floor was reached to where it is not.
  */
 import { mergeResults } from "./merge.js";
-import { reaches, runtimeLabel, type Better, type BenchmarkResults, type Figure, type RowResult } from "./result.js";
+import {
+  reaches,
+  runtimeLabel,
+  type Better,
+  type BenchmarkResults,
+  type Figure,
+  type Ratio,
+  type RowResult,
+} from "./result.js";
 import { median } from "./statistics.js";
 
 /** A change that {@link compareResults} looked at. */
@@ -32,7 +40,10 @@ export interface Movement {
 export interface Comparison {
   readonly movements: readonly Movement[];
   readonly regressions: readonly Movement[];
-  /** Rows that only one side has. */
+  /**
+   * What only one side has: ids of rows, and figures of rows that both have, as "id: figure". What is gone may be a row
+   * that failed.
+   */
   readonly onlyBefore: readonly string[];
   readonly onlyAfter: readonly string[];
   /** What a reader should know before believing: other machine, other engine, too few runs. */
@@ -82,16 +93,15 @@ export function compareResults(
   if (!(threshold > 0 && threshold < 1)) throw new RangeError(`Compare results: threshold ${threshold} not in 0..1`);
   const sides = [before, after].map((side) => mergeResults("rows" in side ? [side] : side));
   const [old, now] = sides;
-  const rowsBefore = new Map(old.rows.map((row) => [row.id, row]));
-  const pairs = now.rows.flatMap((row) => pairsOf(rowsBefore.get(row.id), row));
+  const rows = sides.map((side) => new Map(side.rows.map((row) => [row.id, row])));
+  const pairs = now.rows.flatMap((row) => pairsOf(rows[0].get(row.id), row));
   const usual = usualNoise(pairs);
   const movements = pairs.map((pair) => judge(pair, usual, threshold));
-  const ids = sides.map(({ rows }) => new Set(rows.map(({ id }) => id)));
   return {
     movements,
     regressions: movements.filter(({ verdict }) => verdict === "regression"),
-    onlyBefore: [...ids[0]].filter((id) => !ids[1].has(id)),
-    onlyAfter: [...ids[1]].filter((id) => !ids[0].has(id)),
+    onlyBefore: old.rows.flatMap((row) => missingFrom(rows[1].get(row.id), row)),
+    onlyAfter: now.rows.flatMap((row) => missingFrom(rows[0].get(row.id), row)),
     notes: notesOn(old, now, pairs),
   };
 }
@@ -110,26 +120,46 @@ export function formatComparison(comparison: Comparison): string {
   if (onlyBefore.length > 0) lines.push(`Gone: ${onlyBefore.join(", ")}`);
   if (onlyAfter.length > 0) lines.push(`New: ${onlyAfter.join(", ")}`);
   const still = movements.length - moved.length;
-  lines.push(`${movements.length} compared, ${still} within noise, ${regressions.length} regressions`);
+  const gone = onlyBefore.length > 0 ? `, ${onlyBefore.length} gone` : "";
+  lines.push(`${movements.length} compared, ${still} within noise, ${regressions.length} regressions${gone}`);
   return lines.join("\n");
 }
 
 function pairsOf(before: RowResult | undefined, after: RowResult): Pair[] {
   if (before === undefined) return [];
-  const pairs: Pair[] = [];
-  for (const ratio of after.ratios) {
-    // The fallback is measured in rows of its own; as a reference it only stands in for a better one.
-    if (ratio.to === "js" && after.ratios.some(({ of, to }) => of === ratio.of && to !== "js")) continue;
-    const same = before.ratios.find(({ of, to }) => of === ratio.of && to === ratio.to);
-    if (same !== undefined)
-      pairs.push({ row: after, name: `${ratio.of} / ${ratio.to}`, better: "higher", before: same, after: ratio });
-  }
-  if (after.ratios.length > 0 || isTime(after.unit) || after.unit !== before.unit) return pairs;
-  for (const [name, figure] of Object.entries(after.values)) {
-    if (!(name in before.values)) continue;
-    pairs.push({ row: after, name, better: after.better, before: before.values[name], after: figure });
-  }
-  return pairs;
+  return comparable(after).flatMap((name) => {
+    const [old, now] = [figureOf(before, name, after.unit), figureOf(after, name, after.unit)];
+    if (old === undefined || now === undefined) return [];
+    const better = after.ratios.length > 0 ? "higher" : after.better;
+    return [{ row: after, name, better, before: old, after: now }];
+  });
+}
+
+/** The row or those of its figures that another lacks. */
+function missingFrom(other: RowResult | undefined, row: RowResult): string[] {
+  if (other === undefined) return [row.id];
+  const missing = comparable(row).filter((name) => figureOf(other, name, row.unit) === undefined);
+  return missing.map((name) => `${row.id}: ${name}`);
+}
+
+/** Names of what of a row is compared: its ratios, or the values of a row that has none. */
+function comparable({ ratios, values, unit }: RowResult): string[] {
+  if (ratios.length === 0) return isTime(unit) ? [] : Object.keys(values);
+  // The fallback is measured in rows of its own; as a reference it only stands in for a better one.
+  const better = ratios.filter(
+    ({ of, to }) => to !== "js" || ratios.every((other) => other.of !== of || other.to === to),
+  );
+  return better.map(nameOf);
+}
+
+/** A ratio or a value by its name; a value in another unit is another figure. */
+function figureOf(row: RowResult, name: string, unit: string): Figure | undefined {
+  const ratio = row.ratios.find((each) => nameOf(each) === name);
+  return ratio ?? (row.unit === unit && Object.hasOwn(row.values, name) ? row.values[name] : undefined);
+}
+
+function nameOf({ of, to }: Ratio): string {
+  return `${of} / ${to}`;
 }
 
 /** Times, and rates of any kind, say something about the machine; without a reference they cannot be compared. */
@@ -147,10 +177,13 @@ function judge(pair: Pair, usual: number, threshold: number): Movement {
   const agreement = gains.filter((each) => Math.sign(each) === Math.sign(gain)).length / gains.length;
   const noise = standardError(pair, usual);
   const moved = Math.abs(gain) > BEYOND_NOISE * noise && agreement >= AGREEMENT;
+  // A value that still reaches its goal may be lost some of: nobody wants more of it.
   const fine = after.goal !== undefined && row.ratios.length === 0 && reaches(values.after, after.goal, better);
+  const { floor } = after;
+  const fell = floor !== undefined && reaches(values.before, floor, better) && !reaches(values.after, floor, better);
   let verdict: Movement["verdict"] = "same";
   if (moved && gain > 0) verdict = "better";
-  else if (moved) verdict = gain < Math.log(1 - threshold) && !fine ? "regression" : "worse";
+  else if (moved) verdict = fell || (gain < Math.log(1 - threshold) && !fine) ? "regression" : "worse";
   return {
     row: row.id,
     title: row.title,
@@ -215,7 +248,7 @@ function notesOn(before: BenchmarkResults, after: BenchmarkResults, pairs: reado
     notes.push(
       `some rows ran fewer than ${RUNS_WANTED} times on a side: their noise is a guess; measure with --runs 5`,
     );
-  if (pairs.length === 0) notes.push("no row is on both sides");
+  if (pairs.length === 0) notes.push("no figure is on both sides: nothing was compared");
   return notes;
 }
 

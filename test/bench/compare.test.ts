@@ -62,6 +62,16 @@ describe("compareResults", () => {
     expect(verdicts(before, resultsOf([valueRow("MiB", times(2), { goal: 1 })]))).toEqual(["regression"]);
   });
 
+  it("a figure that falls below its floor is a regression, however little it lost; one that was below is not", () => {
+    const floored = (factor: number): BenchmarkResults => resultsOf([ratioRow("a", times(factor), { floor: 0.95 })]);
+    expect(verdicts(floored(1), floored(0.9))).toEqual(["regression"]);
+    expect(verdicts(floored(1.1), floored(1))).toEqual(["worse"]);
+    expect(verdicts(floored(0.9), floored(0.81))).toEqual(["worse"]);
+    expect(verdicts(floored(0.951), floored(0.949))).toEqual(["same"]);
+    const value = (factor: number): BenchmarkResults => resultsOf([valueRow("MiB", times(factor), { floor: 1.05 })]);
+    expect([verdicts(value(1), value(1.1)), verdicts(value(0.9), value(1))]).toEqual([["regression"], ["worse"]]);
+  });
+
   it("a value of zero before or after is compared, too", () => {
     const zero = resultsOf([valueRow("MiB", [0, 0, 0])]);
     const some = resultsOf([valueRow("MiB", [1, 1, 1])]);
@@ -92,10 +102,23 @@ describe("compareResults", () => {
     expect(comparison.notes).toEqual([
       "Node 20 before, Node 24 after",
       "one side is a quick run",
-      "no row is on both sides",
+      "no figure is on both sides: nothing was compared",
     ]);
     const single = resultsOf([ratioRow("a", [1])]);
     expect(compareResults(single, single).notes).toEqual([expect.stringContaining("fewer than 3 times")]);
+  });
+
+  it("says which figures are gone from rows that are still there, and which are new", () => {
+    const row = ratioRow("a", steady);
+    const more = { ...row, ratios: [...row.ratios, { of: "wasm", to: "copy", ...figureOf(steady) }] };
+    expect(compareResults(resultsOf([more]), resultsOf([row]))).toMatchObject({ onlyBefore: ["a: wasm / copy"] });
+    expect(compareResults(resultsOf([row]), resultsOf([more]))).toMatchObject({ onlyAfter: ["a: wasm / copy"] });
+    const [peak, unit] = [valueRow("v", steady), valueRow("v", steady, { unit: "KiB" })];
+    expect(compareResults(resultsOf([peak]), resultsOf([unit]))).toMatchObject({
+      movements: [],
+      onlyBefore: ["v: peak"],
+      onlyAfter: ["v: peak"],
+    });
   });
 
   it("refuses a threshold that is none", () => {
@@ -114,7 +137,7 @@ describe("formatComparison", () => {
         /^regression {2}zero\/hot {2}wasm \/ native: 1\.00 -> 0\.500, -50\.\d % \(noise ±\d\.\d %\)$/,
       ),
       "Gone: gone",
-      "2 compared, 1 within noise, 1 regressions",
+      "2 compared, 1 within noise, 1 regressions, 1 gone",
     ]);
   });
 });

@@ -41,7 +41,11 @@ export function ratioRow(
 export function valueRow(
   id: string,
   runs: readonly number[],
-  { unit = "MiB", better = "lower" as const, ...limits }: { unit?: string; better?: "lower"; goal?: number } = {},
+  {
+    unit = "MiB",
+    better = "lower",
+    ...limits
+  }: { unit?: string; better?: "lower"; floor?: number; goal?: number } = {},
 ): RowResult {
   return { id, title: `title of ${id}`, unit, better, values: { peak: figureOf(runs, limits) }, ratios: [] };
 }
