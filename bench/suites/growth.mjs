@@ -215,7 +215,7 @@ export function rows(bench) {
     for (const layout of ["linear", "plain"]) {
       found.push({
         id: `growth/memory/${operation}/${layout}`,
-        title: `memory that a ${operation} takes beyond the guest, by size of the guest (RAM ${layout})`,
+        title: `memory that a ${operation} takes beyond the guest in a warm process, and in a cold one, by size of the guest (RAM ${layout})`,
         unit: "MiB",
         better: "lower",
         rounds: 3,
@@ -224,7 +224,8 @@ export function rows(bench) {
           const values = {};
           for (const [label, length] of Object.entries(SIZES)) {
             const size = length / MIB;
-            values[label] = await peakMemory({ operation, layout, size, rounds });
+            values[label] = await peakMemory({ operation, layout, size, rounds, state: "warm" });
+            values[`${label} cold`] = await peakMemory({ operation, layout, size, rounds, state: "cold" });
           }
           return values;
         },

@@ -1,12 +1,13 @@
 // A process that saves or loads once and tells what that took beyond the memory it had: run by memory.mjs.
-// Arguments: the bundle of the package, the operation, the layout, MiB of RAM.
+// Arguments: the bundle of the package, the operation, the layout, MiB of RAM, and "warm" or "cold": whether the process
+// has done the operation before.
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { PAGE, same } from "../kit.mjs";
 import { LAYOUTS, MACHINE, ringSink } from "./guests.mjs";
 import { repeatedMemory } from "./rounds.mjs";
 
-const [file, operation, layout, size] = process.argv.slice(2);
+const [file, operation, layout, size, state] = process.argv.slice(2);
 const library = await import(file);
 const length = Number(size) * 2 ** 20;
 const CHUNK = 256 << 10;
@@ -65,9 +66,11 @@ async function prepare(bytes) {
   };
 }
 
-// The code is compiled and the young generation has its size before anything is measured.
-const small = await prepare(16 * 2 ** 20);
-for (let i = 0; i < 8; i++) await small();
+if (state === "warm") {
+  // The code is compiled and the young generation has its size before anything is measured.
+  const small = await prepare(16 * 2 ** 20);
+  for (let i = 0; i < 8; i++) await small();
+}
 const run = await prepare(length);
 globalThis.gc();
 globalThis.gc();

@@ -11,11 +11,11 @@ let files = null;
 /** Whether this system tells. */
 export const canMeasure = existsSync("/proc/self/clear_refs");
 
-/** MiB that one operation took in a process of its own, `rounds` times. */
-export async function peakMemory({ operation, layout, size, rounds }) {
+/** MiB that one operation took in a process of its own, "warm" or "cold" of `state`, `rounds` times. */
+export async function peakMemory({ operation, layout, size, rounds, state }) {
   files ??= await bundle(["index"], "memory");
   return Array.from({ length: rounds }, () => {
-    const args = ["--expose-gc", MAIN, files.index, operation, layout, String(size)];
+    const args = ["--expose-gc", MAIN, files.index, operation, layout, String(size), state];
     const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
     if (status !== 0) throw new Error(`Measure the memory of a ${operation}: ${stderr}`);
     return JSON.parse(stdout).peak / 2 ** 20;
