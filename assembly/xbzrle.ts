@@ -125,7 +125,8 @@ export function xbzrleEncode(oldPage: usize, newPage: usize, length: u32, out: u
       if (length - base >= BLOCK) next = differMask64(oldPage + base, newPage + base);
     }
     // The last vector of a run may reach beyond the block.
-    if (length - base < BLOCK + VECTOR || limit - at < BLOCK_ROOM) break;
+    if (length - base < BLOCK + VECTOR) break;
+    if (limit - at < BLOCK_ROOM) break;
     const mask = next;
     let edges = mask ^ ((mask << 1) | open);
     // The mask of the next block, before this one's branches go wrong.
@@ -151,19 +152,35 @@ export function xbzrleEncode(oldPage: usize, newPage: usize, length: u32, out: u
       }
       let end = runEnd - base;
       while (true) {
-        const same = first - end;
-        end = <u32>ctz(edges);
-        edges &= edges - 1;
-        const run = end - first;
-        if ((same | ((run - 1) << 3)) < 128) {
-          store<u16>(at, same | (run << 8));
-          v128.store(at, v128.load(block + first), 2);
-          at += run + 2;
-        } else {
-          if ((same | run) >= LENGTH_LIMIT || limit - at < run + BLOCK_ROOM) {
-            return encodeRest(oldPage, newPage, base + first, length, base + first - same, out, at, limit);
+        {
+          const same = first - end;
+          end = <u32>ctz(edges);
+          edges &= edges - 1;
+          const run = end - first;
+          if ((same | ((run - 1) << 3)) < 128) {
+            store<u16>(at, same | (run << 8));
+            v128.store(at, v128.load(block + first), 2);
+            at += run + 2;
+          } else {
+            if ((same | run) >= LENGTH_LIMIT || limit - at < run + BLOCK_ROOM) {
+              return encodeRest(oldPage, newPage, base + first, length, base + first - same, out, at, limit);
+            }
+            at = copyVectors(putLength(putLength(at, same), run), block + first, run);
           }
-          at = copyVectors(putLength(putLength(at, same), run), block + first, run);
+        }
+        let more = edges;
+        while (more) {
+          const from = <u32>ctz(more);
+          more &= more - 1;
+          const to = <u32>ctz(more);
+          const run = to - from;
+          if (run > VECTOR) break;
+          more &= more - 1;
+          store<u16>(at, (from - end) | (run << 8));
+          v128.store(at, v128.load(block + from), 2);
+          at += run + 2;
+          end = to;
+          edges = more;
         }
         if (!edges) break;
         first = <u32>ctz(edges);
@@ -186,31 +203,41 @@ export function xbzrleEncode(oldPage: usize, newPage: usize, length: u32, out: u
 export function xbzrleDecode(src: usize, length: u32, page: usize, pageSize: u32): i32 {
   const end = src + length;
   let at = src;
-  let position: u32 = 0;
+  let target = page;
+  let room = pageSize;
   while (at != end) {
     // Both lengths in one word, where there is one: a pair of runs has three bytes at least.
+    const left = <u32>(end - at);
     let head: u32;
-    if (end - at >= 4) head = load<u32>(at);
-    else if (end - at == 3) head = <u32>load<u16>(at) | (<u32>load<u8>(at, 2) << 16);
+    if (left >= 4) head = load<u32>(at);
+    else if (left == 3) head = <u32>load<u16>(at) | (<u32>load<u8>(at, 2) << 16);
     else return -1;
-    const wide = (head >>> 7) & 1;
-    const same = (head & 127) | ((head >>> 1) & (0x3f80 & -wide));
-    if ((head >>> 15) & wide) return -1;
-    head >>>= 8 << wide;
-    let run = head & 0xff;
-    let from = at + 2 + wide;
-    if (run & 128) {
-      if (head & 0x8000 || from == end) return -1;
-      run = (run & 127) | ((head & 0x7f00) >>> 1);
+    let same = head & 0xff;
+    let from = at + 2;
+    if (same & 128) {
+      if (head & 0x8000) return -1;
+      same = (same & 127) | ((head & 0x7f00) >>> 1);
+      head >>>= 8;
       from++;
     }
-    position += same;
-    if (position > pageSize || run > pageSize - position || run == 0) return -1;
-    if (same == 0 && at != src) return -1;
+    let run = (head >>> 8) & 0xff;
+    if (run & 128) {
+      if (head & 0x800000) return -1;
+      if (from == end) return -1;
+      run = (run & 127) | ((head & 0x7f0000) >>> 9);
+      from++;
+    }
+    if (same == 0) {
+      if (at != src) return -1;
+    }
+    if (run == 0) return -1;
+    if (same + run > room) return -1;
     if (run > <u32>(end - from)) return -1;
-    copyExactly(page + position, from, run);
-    position += run;
+    room -= same + run;
+    target += same;
+    copyExactly(target, from, run);
+    target += run;
     at = from + run;
   }
-  return position;
+  return pageSize - room;
 }
