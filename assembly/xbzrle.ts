@@ -125,7 +125,11 @@ export function xbzrleEncode(oldPage: usize, newPage: usize, length: u32, out: u
       if (length - base >= BLOCK) next = differMask64(oldPage + base, newPage + base);
     }
     // The last vector of a run may reach beyond the block.
-    if (length - base < BLOCK + VECTOR) break;
+    if (length - base < BLOCK + VECTOR) {
+      // An equal last block is the usual end.
+      if (length - base == BLOCK && !(next | open)) base += BLOCK;
+      break;
+    }
     if (limit - at < BLOCK_ROOM) break;
     const mask = next;
     let edges = mask ^ ((mask << 1) | open);
@@ -152,34 +156,33 @@ export function xbzrleEncode(oldPage: usize, newPage: usize, length: u32, out: u
       }
       let end = runEnd - base;
       while (true) {
-        {
-          const same = first - end;
-          end = <u32>ctz(edges);
-          edges &= edges - 1;
-          const run = end - first;
-          if ((same | ((run - 1) << 3)) < 128) {
-            store<u16>(at, same | (run << 8));
-            v128.store(at, v128.load(block + first), 2);
-            at += run + 2;
-          } else {
-            if ((same | run) >= LENGTH_LIMIT || limit - at < run + BLOCK_ROOM) {
-              return encodeRest(oldPage, newPage, base + first, length, base + first - same, out, at, limit);
-            }
-            at = copyVectors(putLength(putLength(at, same), run), block + first, run);
+        const same = first - end;
+        end = <u32>ctz(edges);
+        edges &= edges - 1;
+        const run = end - first;
+        if ((same | ((run - 1) << 3)) < 128) {
+          store<u16>(at, same | (run << 8));
+          v128.store(at, v128.load(block + first), 2);
+          at += run + 2;
+        } else {
+          if ((same | run) >= LENGTH_LIMIT || limit - at < run + BLOCK_ROOM) {
+            return encodeRest(oldPage, newPage, base + first, length, base + first - same, out, at, limit);
           }
+          at = copyVectors(putLength(putLength(at, same), run), block + first, run);
         }
+        // The runs behind are near this one and have no other block's bytes: their own length is all there is to test.
         let more = edges;
         while (more) {
-          const from = <u32>ctz(more);
+          first = <u32>ctz(more);
           more &= more - 1;
-          const to = <u32>ctz(more);
-          const run = to - from;
-          if (run > VECTOR) break;
+          const behind = <u32>ctz(more);
+          const short = behind - first;
+          if (short > VECTOR) break;
           more &= more - 1;
-          store<u16>(at, (from - end) | (run << 8));
-          v128.store(at, v128.load(block + from), 2);
-          at += run + 2;
-          end = to;
+          store<u16>(at, (first - end) | (short << 8));
+          v128.store(at, v128.load(block + first), 2);
+          at += short + 2;
+          end = behind;
           edges = more;
         }
         if (!edges) break;
