@@ -363,7 +363,7 @@ export class Draft {
 
 function isFit(plain: Plain, device: object): boolean {
   try {
-    return plain.keep(device) !== null;
+    return plain.isFit(device);
   } catch {
     return false;
   }

@@ -1,5 +1,5 @@
 import { BOOL, I16, I32, I64, I8, U16, U32, U64, U8 } from "../stream/integers.js";
-import type { PlainField, Shape } from "./plain.js";
+import type { PlainField, Shape } from "./plain-shape.js";
 
 /**
  * Straight-line code for plain descriptions (plain.ts). A property whose name is known only at run time costs 10 to 40
@@ -13,6 +13,8 @@ export interface PlainFunctions {
   readonly room: number;
   /** Write the state; false, with nothing but garbage from `at` on, if the object is not what the code expects. */
   save(object: object, view: DataView, bytes: Uint8Array, at: number): boolean;
+  /** Whether the object is what the code expects. */
+  isFit(object: object): boolean;
   /** All that {@link store} and {@link swap} replace and need; null if the object is not what the code expects. */
   keep(object: object): unknown[] | null;
   /** Assign all scalars. */
@@ -42,11 +44,7 @@ const BITS_32 = {
   lists: ["Uint32Array", "Int32Array"],
   fits: `typeof v === "number" && (v >>> 0 === v || (v | 0) === v)`,
 };
-const BITS_64 = {
-  size: 8,
-  lists: ["BigUint64Array", "BigInt64Array"],
-  fits: `typeof v === "bigint" && v >= -0x8000000000000000n && v <= 0xffffffffffffffffn`,
-};
+const BITS_64 = { size: 8, lists: ["BigUint64Array", "BigInt64Array"] };
 
 const KINDS: Readonly<Record<number, Kind>> = {
   [U8]: { ...BITS_8, get: "Uint8" },
@@ -55,13 +53,18 @@ const KINDS: Readonly<Record<number, Kind>> = {
   [I16]: { ...BITS_16, get: "Int16" },
   [U32]: { ...BITS_32, get: "Uint32" },
   [I32]: { ...BITS_32, get: "Int32" },
-  [U64]: { ...BITS_64, get: "BigUint64" },
-  [I64]: { ...BITS_64, get: "BigInt64" },
+  // One comparison of bigints takes as long as all else: that of the sign which is to be expected comes first.
+  [U64]: { ...BITS_64, get: "BigUint64", fits: bigint("asUintN", "asIntN") },
+  [I64]: { ...BITS_64, get: "BigInt64", fits: bigint("asIntN", "asUintN") },
   [BOOL]: { get: "Uint8", size: 1, lists: [], fits: `typeof v === "boolean"` },
 };
 
 function integer(low: string, high: string): string {
   return `typeof v === "number" && v >= ${low} && v <= ${high} && (v | 0) === v`;
+}
+
+function bigint(first: string, second: string): string {
+  return `typeof v === "bigint" && (BigInt.${first}(64, v) === v || BigInt.${second}(64, v) === v)`;
 }
 
 type Scalar = PlainField & { what: "scalar" };
@@ -106,8 +109,8 @@ function structs({ objects }: Outline): string[] {
 }
 
 /** The condition that `list` is a typed array with the field's room. */
-function isList(list: string, { kind, start, length }: List): string {
-  const types = KINDS[kind].lists.map((type) => `${list} instanceof ${type}`);
+function isList(list: string, { kind, start, length, signs }: List): string {
+  const types = KINDS[kind].lists.slice(0, signs).map((type) => `${list} instanceof ${type}`);
   return `(${types.join(" || ")}) && ${list}.length >= ${start + length}`;
 }
 
@@ -146,19 +149,30 @@ function part(list: string, { start, length }: List): string {
   return start === 0 ? `(${list}.length === ${length} ? ${list} : ${range})` : range;
 }
 
-function keepText(outline: Outline): string {
-  const checks = outline.objects.map(
-    (_, i) => `${structs(outline)[i - 1] ?? ""} if (!known[${i}].has(o${i}) && !verify(${i}, o${i})) return null;`,
+function isFitText(outline: Outline): string {
+  const { lines } = checks(outline, "false");
+  return `isFit(o0) { ${lines.join("\n")} return true; }`;
+}
+
+function checks(outline: Outline, otherwise: string): { lines: string[]; lists: number } {
+  const objects = outline.objects.map(
+    (_, i) =>
+      `${structs(outline)[i - 1] ?? ""} if (!known[${i}].has(o${i}) && !verify(${i}, o${i})) return ${otherwise};`,
   );
   const lists = outline.lists().map(({ field, owner }, i) => {
-    return `const list${i} = ${property(owner, field.name)}; if (!(${isList(`list${i}`, field)})) return null;`;
+    return `const list${i} = ${property(owner, field.name)}; if (!(${isList(`list${i}`, field)})) return ${otherwise};`;
   });
+  return { lines: [...objects, ...lists], lists: lists.length };
+}
+
+function keepText(outline: Outline): string {
+  const { lines, lists } = checks(outline, "null");
   const kept = [
     ...outline.scalars().map(({ field, owner }) => property(owner, field.name)),
     ...outline.objects.map((_, i) => `o${i}`),
-    ...lists.map((_, i) => `list${i}`),
+    ...Array.from({ length: lists }, (_, i) => `list${i}`),
   ];
-  return `keep(o0) { ${[...checks, ...lists].join("\n")} return [${kept.join(", ")}]; }`;
+  return `keep(o0) { ${lines.join("\n")} return [${kept.join(", ")}]; }`;
 }
 
 /** Local variables for the objects that `keep` returned. */
@@ -228,7 +242,13 @@ export function compilePlain(shape: Shape): PlainFunctions | null {
     return true;
   };
   const longest = Math.max(0, ...outline.lists().map(({ field }) => (KINDS[field.kind].size === 1 ? field.length : 0)));
-  const functions = [saveText(outline), keepText(outline), storeText(outline), swapText(outline, shape.size)];
+  const functions = [
+    saveText(outline),
+    isFitText(outline),
+    keepText(outline),
+    storeText(outline),
+    swapText(outline, shape.size),
+  ];
   try {
     // eslint-disable-next-line @typescript-eslint/no-implied-eval -- the text is made of constants and quoted names
     const make = new Function("known", "verify", `"use strict"; return { ${functions.join(",\n")} };`) as (

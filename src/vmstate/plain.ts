@@ -2,6 +2,7 @@ import { BOOL, OTHER, U8, U16, U32, U64, I8, I16, I32, I64 } from "../stream/int
 import { encodeName } from "../stream/names.js";
 import { integerKind } from "./codecs.js";
 import { compilePlain, type PlainFunctions } from "./plain-code.js";
+import type { PlainField, Shape } from "./plain-shape.js";
 import type { AnyField, AnyVMState } from "./types.js";
 
 /**
@@ -26,21 +27,6 @@ const SIZES: Readonly<Record<number, number>> = {
   [U64]: 8,
   [I64]: 8,
 };
-
-/** One field of a {@link Shape}, `at` bytes behind its beginning. */
-export type PlainField = { readonly name: string; readonly at: number; readonly size: number } & (
-  | { readonly what: "scalar"; readonly kind: number }
-  | { readonly what: "array"; readonly kind: number; readonly start: number; readonly length: number }
-  | { readonly what: "struct"; readonly shape: Shape }
-  | { readonly what: "unused" }
-);
-
-/** What a plain description says of an object. */
-export interface Shape {
-  readonly wireName: Uint8Array;
-  readonly fields: readonly PlainField[];
-  readonly size: number;
-}
 
 /** A plain description, compiled. */
 export interface Plain extends PlainFunctions {
@@ -87,12 +73,12 @@ function fieldOf({ name, wire, exists, get }: AnyField, at: number): PlainField 
       const kind = kindOf(codec);
       if (kind === OTHER || kind === BOOL || codec.load !== undefined) return null;
       if (count.fixed === null || max !== null || nullable) return null;
-      return { what: "array", name, at, size: count.fixed * SIZES[kind], kind, start, length: count.fixed };
+      return { what: "array", name, at, size: count.fixed * SIZES[kind], kind, start, length: count.fixed, signs: 2 };
     }
     case "buffer": {
       const { size, start, max } = wire;
       if (size.fixed === null || max !== null) return null;
-      return { what: "array", name, at, size: size.fixed, kind: U8, start, length: size.fixed };
+      return { what: "array", name, at, size: size.fixed, kind: U8, start, length: size.fixed, signs: 1 };
     }
     case "struct": {
       const { state } = wire;
