@@ -5,8 +5,9 @@
 // eight elements. Devices come in types, and each type in several instances.
 //
 // The code by hand is put together as text, as there are thousands of fields: for each type a class with all
-// properties in its constructor and straight-line DataView code with constant offsets and names. The package itself
-// must not do that, as strict policies of pages forbid it.
+// properties in its constructor and straight-line DataView code with constant offsets and names. It compares headers,
+// footers and the end with what they must be, looks nothing up, checks no value, and a load stores at once: nothing can
+// be taken back.
 
 import { randomNumbers } from "../kit.mjs";
 
