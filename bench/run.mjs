@@ -46,7 +46,9 @@ await run(`npm run bench -- ${RUN_USAGE}`, async () => {
   if (options.runs > 1 && !options.list) return repeat(library, options);
 
   const { createKernels } = await import(files["kernels/index"]);
-  const bench = new Workbench({ createKernels, library: () => import(files.index) });
+  const twins = await bundle(["kernels/index"], "twins");
+  const { createKernels: createTwins } = await import(twins["kernels/index"]);
+  const bench = new Workbench({ createKernels, createTwins, library: () => import(files.index) });
   const rows = selectRows(await allRows(bench), options.only);
   if (options.list) {
     for (const { id, title } of rows) console.log(id.padEnd(30), title);
